@@ -167,7 +167,7 @@ codes! {
 }
 
 /// A duration in words: two significant digits at most. The vendor's client does not show `Retry-After`.
-fn about(time: Duration) -> String {
+pub(crate) fn about(time: Duration) -> String {
     let seconds = time.as_secs().saturating_add(u64::from(time.subsec_nanos() > 0)).max(1);
     let (number, unit) = match seconds {
         0..90 => (seconds, "second"),

@@ -12,7 +12,7 @@ use crate::organizations::{self, Identifier, Summary};
 #[derive(clap::Subcommand, Debug)]
 pub(super) enum Command {
     /// Create an organization, its first owner and an API key for that owner. Prints the key's token to standard output,
-    /// only once.
+    /// only once, and the address at which the organization's people sign in.
     Create {
         /// Display name.
         name: String,
@@ -62,7 +62,9 @@ async fn create(config: &ConfigArgs, name: &str, identifier: Option<Identifier>,
     let identifier = identifier.or_else(|| Identifier::of_name(name)).ok_or_else(|| {
         Exit::usage("can't derive an identifier from the name: it has no letters (a-z) or digits; add `--identifier`")
     })?;
-    let (organization, NewKey { key, token }) = with_database(config.load()?, async |app| {
+    let config = config.load()?;
+    let public_url = config.server.public_url.trim_end_matches('/').to_owned();
+    let (organization, NewKey { key, token }) = with_database(config, async |app| {
         let caller = organizations::operator(app).await?;
         Ok(organizations::create(app, &caller, name, &identifier).await?)
     })
@@ -83,7 +85,11 @@ async fn create(config: &ConfigArgs, name: &str, identifier: Option<Identifier>,
                 key.key_id,
                 output::time(key.expires_at)
             ));
-            output::print(token)
+            output::print(token)?;
+            output::say(&format!(
+                "people of the organization sign in at {public_url}/sign-in?organization={identifier}"
+            ));
+            Ok(())
         }
         Format::Csv => {
             let (id, identifier, key_id) = (id.to_string(), identifier.to_string(), key.key_id.to_string());

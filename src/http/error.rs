@@ -3,7 +3,7 @@
 use actix_web::body::{BoxBody, EitherBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{
-    ACCEPT_ENCODING, ALLOW, CONTENT_ENCODING, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE,
+    ACCEPT, ACCEPT_ENCODING, ALLOW, CONTENT_ENCODING, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE,
 };
 use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
@@ -149,13 +149,19 @@ async fn explain(request: &HttpRequest, error: &Error) -> Option<Error> {
     app.db.diagnose().await.map(Error::unavailable_because)
 }
 
-/// The response for a path that is not in the URL table. TRACE is not allowed on any path: scanners try it on
-/// arbitrary paths and expect 405.
+/// The response for a path that is not in the URL table: a page if a person opened it. TRACE is not allowed on any path: scanners try it
+/// on arbitrary paths and expect 405.
 pub(super) async fn not_found(request: HttpRequest) -> Result<HttpResponse> {
     if *request.method() == Method::TRACE {
         return Ok(not_allowed("GET, HEAD, POST, PUT, PATCH, DELETE"));
     }
-    Err(Error::new(Code::NotFound, "no such route; see /docs"))
+    let error = |message: &str| Error::new(Code::NotFound, message);
+    let accept = request.headers().get(ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
+    let is_of_browser = matches!(*request.method(), Method::GET | Method::HEAD) && accept.contains("text/html");
+    if pages::is_page(request.path()) || (is_of_browser && !request.path().starts_with("/api/")) {
+        return Ok(pages::error::page(&request, error("there is no page at this address")));
+    }
+    Err(error("no such route; see /docs"))
 }
 
 /// The response for a path in the URL table and a method that the path does not allow.

@@ -244,6 +244,7 @@ fn page_routes(config: &mut ServiceConfig) {
         "/account/password",
         vec![endpoint(Read, account_password::show), endpoint(PostOpen, account_password::submit)],
     ));
+    config.service(resource("/account/sessions/end", vec![endpoint(PostOpen, account::end_other_sessions)]));
     config.service(resource("/account/sessions/{session_id}/end", vec![endpoint(PostOpen, account::end_session)]));
     config.service(resource("/account/identities/{provider}/link", vec![endpoint(PostOpen, pages::sso::link)]));
     config.service(resource("/account/identities/{identity_id}/unlink", vec![endpoint(PostOpen, account::unlink)]));

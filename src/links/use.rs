@@ -97,6 +97,19 @@ async fn check(app: &App, token: &Token, origin: Origin) -> Result<OpenLink> {
 
 /// Why a link can no longer be used, for the audit log and for people.
 fn why_over(link: &read::StoredLink, now: DateTime<Utc>) -> Option<(&'static str, &'static str)> {
+    // First: these revoke links, too.
+    if link.is_suspended {
+        return Some(("suspended", "the account is suspended; ask an administrator"));
+    }
+    if link.is_sso_user && link.purpose != Purpose::Recover {
+        return Some(("sso_user", "the account signs in through the organization's identity provider; sign in there"));
+    }
+    if link.is_bound_to_sso && link.purpose != Purpose::Recover {
+        return Some((
+            "sso_required",
+            "the organization requires single sign-on; sign in through its identity provider",
+        ));
+    }
     if link.used_at.is_some() {
         return Some((
             "used_link",
@@ -111,18 +124,6 @@ fn why_over(link: &read::StoredLink, now: DateTime<Utc>) -> Option<(&'static str
     }
     if link.expires_at <= now {
         return Some(("expired_link", "the link has expired; ask for a new one"));
-    }
-    if link.is_suspended {
-        return Some(("suspended", "the account is suspended; ask an administrator"));
-    }
-    if link.is_sso_user && link.purpose != Purpose::Recover {
-        return Some(("sso_user", "the account signs in through the organization's identity provider; sign in there"));
-    }
-    if link.is_bound_to_sso && link.purpose != Purpose::Recover {
-        return Some((
-            "sso_required",
-            "the organization requires single sign-on; sign in through its identity provider",
-        ));
     }
     None
 }

@@ -22,7 +22,7 @@ pub(super) const fn subject(kind: Kind) -> &'static str {
     match kind {
         Kind::Link => "Set your password",
         Kind::Reset => "Reset your password",
-        Kind::PasswordChanged => "Your password was changed",
+        Kind::PasswordChanged => "A new password was set",
         Kind::Recovery => "A recovery link was used",
     }
 }
@@ -34,20 +34,20 @@ pub(super) fn body(content: &Content<'_>) -> String {
     let at = time(*at);
     let text = match kind {
         Kind::Link => format!(
-            "Hello,\n\nyou have an account of {organization} at\n{public_url}\n\nSet your password with this link:\n\n{link}\n\n\
+            "Hello,\n\nyou have an account at {organization}:\n{public_url}\n\nSet your password with this link:\n\n{link}\n\n\
              The link works once, until {until}. If you did not expect this message, ask an administrator of {organization}.\n"
         ),
         Kind::Reset => format!(
-            "Hello,\n\nsomebody, probably you, asked for a new password for your account of {organization} at\n{public_url}\n\n\
+            "Hello,\n\nsomebody, probably you, asked for a new password for your account at {organization}:\n{public_url}\n\n\
              Set it with this link:\n\n{link}\n\nThe link works once, until {until}. If you did not ask for it, ignore this message: \
              your password stays as it is.\n"
         ),
         Kind::PasswordChanged => format!(
-            "Hello,\n\nthe password of your account of {organization} at\n{public_url}\nwas changed at {at}, and all other sessions \
-             were ended.\n\nIf that was not you, ask an administrator of {organization} immediately to suspend the account.\n"
+            "Hello,\n\na new password was set at {at} for your account at {organization}:\n{public_url}\n\nAll other sessions were \
+             ended. If that was not you, ask an administrator of {organization} immediately to suspend the account.\n"
         ),
         Kind::Recovery => format!(
-            "Hello,\n\na recovery link of the operator of the server was used at {at} to sign in to {organization} at\n{public_url}\n\n\
+            "Hello,\n\na recovery link of the operator of the server was used at {at} to sign in to {organization}:\n{public_url}\n\n\
              Such a link skips single sign-on and a second factor. The audit log says for whom it was: the action session.start \
              with the method recovery.\n"
         ),
@@ -82,6 +82,7 @@ mod tests {
             assert_eq!(text.contains("at 2026-11-30 10:00 UTC"), !has_link, "{text}");
             assert!(text.contains("Example") && text.lines().all(|line| line.len() < 300), "{text}");
             assert!(!text.replace("\r\n", "").contains(['\r', '\n']), "{text:?}");
+            assert_eq!(text.contains(" account at Example:\r\nhttps://muster.example.org\r\n"), kind != Kind::Recovery);
             assert!(!subject(kind).is_empty());
         }
     }

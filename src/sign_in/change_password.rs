@@ -2,7 +2,7 @@
 
 use crate::app::App;
 use crate::audit::{AuditDenial, Event, Target};
-use crate::caller::{Action, Caller, PermissionLevel, Principal, SecretDigest};
+use crate::caller::{Action, Caller, PermissionLevel, Principal, SecretDigest, Stage};
 use crate::change::Change;
 use crate::error::{Code, Error, Result};
 use crate::failpoints;
@@ -19,8 +19,8 @@ use super::{Account, Judged, device, read, throttle, write};
 /// A change of the caller's own password.
 #[derive(Debug)]
 pub struct NewPassword {
-    /// The current password.
-    pub current: Secret,
+    /// The current password. A session that must change it, which was started with it, needs none.
+    pub current: Option<Secret>,
     /// The new password.
     pub new: Secret,
     /// Whether to revoke the user's API keys, too.
@@ -45,8 +45,8 @@ pub struct ChangedPassword {
 /// Changes the caller's own password: ends all other sessions and open links of the user, and gives the caller's session a new secret.
 ///
 /// # Errors
-/// `forbidden`; `throttled`; `wrong_password`; `password_rejected`; `conflict` for a user without a password, or bound to single
-/// sign-on, or whose password was changed meanwhile; `overloaded`.
+/// `forbidden`; `invalid_request` without the current password; `throttled`; `wrong_password`; `password_rejected`; `conflict` for a
+/// user without a password, or bound to single sign-on, or whose password was changed meanwhile; `overloaded`.
 pub async fn change_password(
     app: &App,
     caller: &Caller,
@@ -67,10 +67,18 @@ pub async fn change_password(
         let why = "your organization requires single sign-on: passwords don't sign in, and nothing was changed";
         return Err(Error::new(Code::Conflict, why));
     }
+    // At most 10 minutes ago, the session was started with the current password: the hash that is verified tells whether the new one is
+    // the same.
+    let is_initial = matches!(caller.principal, Principal::Session { stage: Stage::MustChange, .. });
+    let (verify, is_current) = match &current {
+        Some(current) => (current, true),
+        None if is_initial => (&new, false),
+        None => return Err(Error::invalid("`current_password` is required")),
+    };
     let known_device = device.as_deref().and_then(|device| device::check(app, device, &account, app.clock.now()));
     let buckets = throttle::of_account(app, &account.email_key, known_device);
     let taken = throttle::take(app, caller.organization_id, buckets).await?;
-    let presented = passwords::presented(current.expose()).filter(|text| !text.expose().is_empty());
+    let presented = passwords::presented(verify.expose()).filter(|text| !text.expose().is_empty());
     let (text, phc) = match presented {
         Some(text) => (text, stored.phc.clone()),
         None => (Secret::new("none"), app.unmatchable_hash()),
@@ -82,15 +90,15 @@ pub async fn change_password(
             return Err(error.into());
         }
     };
-    if !verified.matches {
+    if is_current && !verified.matches {
         let denial = AuditDenial::sign_in(Some(user_id), "wrong_password");
         app.record_denial(caller, Action::PasswordChange, &denial).await;
         return Err(Error::new(Code::WrongPassword, "the current password is wrong; nothing was changed"));
     }
     throttle::give_back(app, caller.organization_id, taken).await;
-    let same = passwords::presented(current.expose()).map(|text| text.expose().to_owned())
-        == passwords::presented(new.expose()).map(|text| text.expose().to_owned());
-    let password = check_new(app, &account, &new, same).await?;
+    let normal = |secret: &Secret| passwords::presented(secret.expose()).map(|text| text.expose().to_owned());
+    let is_same = verified.matches && normal(verify) == normal(&new);
+    let password = check_new(app, &account, &new, is_same).await?;
     let hash = app.hasher.hash(password).await?;
     failpoints::reach("password::hashed").await;
     let set_at = stored.set_at;

@@ -57,7 +57,7 @@ pub struct Attempt {
     pub email: String,
     /// The password.
     pub password: Secret,
-    /// The ID or the short name of the organization. `None` if this server has one.
+    /// The ID, the short name or the display name of the organization. `None` if this server has one.
     pub organization: Option<String>,
     /// The device cookie.
     pub device: Option<String>,

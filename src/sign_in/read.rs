@@ -7,19 +7,22 @@ use crate::error::{Error, Result};
 use crate::id::{Id, Organization, User};
 use crate::users::EmailAddress;
 
-/// Finds the organization of a sign-in by its ID or its short name; without either, the only one. `None`: there is no such
-/// organization.
+/// Finds the organization of a sign-in by its ID, its short name, or its display name if no other organization has the same; without any,
+/// the only one. Case does not matter. `None`: there is no such organization.
 ///
 /// # Errors
 /// `invalid_request` without a name where there are several.
 pub(super) async fn organization(app: &App, named: Option<&str>) -> Result<Option<Id<Organization>>> {
     let named = named.map(str::trim).filter(|named| !named.is_empty());
     let id = named.and_then(|named| named.parse::<Id<Organization>>().ok());
-    let found = sqlx::query_scalar!(
+    let found = sqlx::query!(
         r#"
-        select organization_id as "organization_id: Id<Organization>" from organizations
-        where ($1::text is null or public_identifier = $1 or organization_id = $2)
-        order by organization_id
+        select
+            organization_id as "organization_id: Id<Organization>",
+            coalesce(public_identifier = lower($1) or organization_id = $2, false) as "is_identified!"
+        from organizations
+        where $1::text is null or public_identifier = lower($1) or organization_id = $2 or lower(name) = lower($1)
+        order by 2 desc, 1
         limit 2
         "#,
         named,
@@ -31,7 +34,9 @@ pub(super) async fn organization(app: &App, named: Option<&str>) -> Result<Optio
         (None, [_, _, ..]) => {
             Err(Error::invalid("`organization_id` is required: this server has several organizations"))
         }
-        _ => Ok(found.into_iter().next()),
+        // Two with the name.
+        (Some(_), [first, _, ..]) if !first.is_identified => Ok(None),
+        _ => Ok(found.first().map(|found| found.organization_id)),
     }
 }
 

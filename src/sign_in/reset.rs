@@ -18,7 +18,7 @@ use chrono::TimeDelta;
 pub struct ResetRequest {
     /// The address.
     pub email: String,
-    /// The ID or the short name of the organization. `None` if this server has one.
+    /// The ID, the short name or the display name of the organization. `None` if this server has one.
     pub organization: Option<String>,
 }
 

@@ -53,11 +53,21 @@ pub struct Denial {
     pub user_id: Option<Id<User>>,
     /// By how many seconds the provider's clock is ahead, for [`DenialClass::Clock`].
     pub clock_ahead: Option<i64>,
+    /// The address that the provider reported, unverified: for the person, who may have come with another account than intended. Not for
+    /// the log.
+    pub email: Option<String>,
 }
+
+/// The longest address of a provider that is shown or kept, in bytes.
+pub(super) const LONGEST_ADDRESS: usize = 254;
 
 impl Denial {
     pub(crate) fn new(class: DenialClass, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self { class, detail: detail.into(), user_id: None, clock_ahead: None }
+        Self { class, detail: detail.into(), user_id: None, clock_ahead: None, email: None }
+    }
+
+    pub(super) fn with_email(self, email: Option<&str>) -> Self {
+        Self { email: email.filter(|email| email.len() <= LONGEST_ADDRESS).map(str::to_owned), ..self }
     }
 
     pub(super) fn bad_token(detail: impl Into<Cow<'static, str>>) -> Self {

@@ -35,6 +35,7 @@ impl Provider {
             started_at: app.clock.now(),
             max_age: None,
             subject_claim: &provider.settings.subject_claim,
+            email_claim: "email",
             required_claims: &Map::new(),
         };
         let invalid = |why: String| {

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::cache::Known;
 use super::cookie::{self, Pending, Place};
-use super::denial::{Denial, DenialClass, quote};
+use super::denial::{Denial, DenialClass, LONGEST_ADDRESS, quote};
 use super::matching::{self, Claimed, Match, Rules, Unmatched};
 use super::oidc::callback::Callback;
 use super::oidc::flow::{Flow, Request};
@@ -35,6 +35,9 @@ use crate::users::{self, Account, Attributes, Credential, EmailAddress, Line, Na
 /// How long the way back may take, with all requests to the provider.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
+/// The issuer of Google.
+const GOOGLE: &str = "https://accounts.google.com";
+
 /// A provider to which people can be sent.
 #[derive(Debug)]
 pub struct Provider(StoredProvider);
@@ -56,6 +59,8 @@ pub enum Purpose {
     /// To sign in.
     #[default]
     SignIn,
+    /// To sign in with another account than the one with which the provider would answer.
+    SignInWithAnother,
     /// To authenticate again, as the user who is signed in.
     Again(Id<User>),
     /// To link their identity to the account of the user who is signed in.
@@ -188,17 +193,19 @@ impl Provider {
         // Who links an identity shows who they are: the session at the provider may be one into which somebody else has tricked this
         // browser. Not by `max_age`, which not every provider honors.
         let (user_id, is_link, max_age) = match departure.purpose {
-            Purpose::SignIn => (None, false, settings.max_age),
+            Purpose::SignIn | Purpose::SignInWithAnother => (None, false, settings.max_age),
             Purpose::Again(user_id) => (Some(user_id), false, Some(0)),
             Purpose::Link(user_id) => (Some(user_id), true, settings.max_age),
         };
+        // Google knows no `login`.
+        let prompt = if settings.issuer == GOOGLE { "select_account" } else { "login" };
         let request = Request {
             client_id: &settings.client_id,
             redirect_uri: &self.0.redirect_uri(app),
             scopes: &settings.scopes,
             login_hint: departure.login_hint,
             max_age,
-            prompts: user_id.is_some(),
+            prompt: (departure.purpose != Purpose::SignIn).then_some(prompt),
         };
         let pending = Pending {
             nonce: flow.nonce.clone(),
@@ -417,6 +424,7 @@ impl Provider {
             started_at: pending.started_at,
             max_age: pending.max_age,
             subject_claim: &settings.subject_claim,
+            email_claim: &settings.email_claim,
             required_claims: &settings.required_claims,
         };
         match IdToken::verify(&tokens.id_token, &known.keys, &expected) {
@@ -456,6 +464,8 @@ impl Provider {
                 (self.unknown(app, &claims, now).await?, claims, None)
             }
         };
+        let email = address_of(&claims, &self.0.settings.email_claim);
+        let denied = |unmatched| denied(unmatched, &subject).with_email(email.as_deref());
         let (user_id, how) = match (matched, bound) {
             (Match::SignIn(user_id), Some(identity_id)) => (user_id, How::Bound(identity_id)),
             (Match::Bind(user_id), _) => (user_id, How::Bind),
@@ -463,10 +473,9 @@ impl Provider {
                 throttle::limit_creations(app, self.0.organization_id, self.0.provider_id).await?;
                 (Id::new(now), How::Create(Box::new(new_user(address, &claims)?)))
             }
-            (Match::Deny(unmatched), _) => return Err(denied(unmatched, &subject).into()),
+            (Match::Deny(unmatched), _) => return Err(denied(unmatched).into()),
             (Match::SignIn(_), None) => return Err(Error::internal("an identity without a binding").into()),
         };
-        let email = address_of(&claims, &self.0.settings.email_claim);
         let arrival = Arrival { subject, idp_session, email, how, state };
         if pending.user_id.is_some_and(|expected| expected != user_id) {
             return Err(Denial::bad_state("another person authenticated than the one who is signed in").into());
@@ -542,7 +551,11 @@ impl Provider {
         let session = NewSession::new(app, self.0.organization_id, user_id, (Method::Sso, Stage::Full), client);
         let session = session.through(&self.0.name);
         let caller = session.caller();
-        let mut class = None;
+        let (email, mut class) = (arrival.email.clone(), None);
+        let denied = |class, detail| {
+            let denial = Denial::new(class, detail).with_email(email.as_deref());
+            Denial { user_id: Some(user_id), ..denial }
+        };
         let started = app.change(&caller, Action::SessionStart, Target::User(user_id), async |change| {
             match self.write(app, change, &session, user_id, arrival).await? {
                 Ok(started) => Ok(started),
@@ -554,14 +567,10 @@ impl Provider {
         });
         match (started.await, class) {
             (Ok(started), _) => Ok(started),
-            (Err(_), Some(class)) => {
-                let denial = Denial::new(class, "judged again when the session was written");
-                Err(Denial { user_id: Some(user_id), ..denial }.into())
-            }
+            (Err(_), Some(class)) => Err(denied(class, "judged again when the session was written").into()),
             // The commit refuses a user who was suspended meanwhile.
             (Err(error), None) if error.code() == Code::Unauthenticated => {
-                let denial = Denial::new(DenialClass::Suspended, "the account lost its access meanwhile");
-                Err(Denial { user_id: Some(user_id), ..denial }.into())
+                Err(denied(DenialClass::Suspended, "the account lost its access meanwhile").into())
             }
             (Err(error), None) => Err(error.into()),
         }
@@ -651,9 +660,6 @@ fn denied(Unmatched { class, why, user_id }: Unmatched, subject: &str) -> Denial
     let subject = if subject.contains('@') { "an address".to_owned() } else { quote(subject) };
     Denial { user_id, ..Denial::new(class, format!("{why}; the subject is {subject}")) }
 }
-
-/// The longest address that is kept for people who compare, in bytes.
-const LONGEST_ADDRESS: usize = 254;
 
 fn address_of(claims: &Map<String, Value>, name: &str) -> Option<String> {
     let text = claims.get(name).and_then(Value::as_str);

@@ -278,13 +278,20 @@ async fn the_page_works_without_scripts_and_keeps_the_input_except_the_password(
     let page = submit(&app, &token, "name=%3Cb%3E%22A%27&lastname=%26&password=hunter2").await;
     assert_eq!((page.status, page.header("cache-control")), (400, "no-store"));
     for part in [
-        "role=\"alert\">The account can&#39;t be created: password: shorter than 8 characters.</p>",
+        "role=\"alert\"><p><strong>This password can’t be used.</strong></p>\n<p>Shorter than 8 characters.</p></div>",
+        "aria-describedby=\"rule problem\" aria-invalid=\"true\" autofocus",
         "value=\"&#60;b&#62;&#34;A&#39;\"",
         "value=\"&#38;\"",
     ] {
         assert!(page.text.contains(part), "{part} in {}", page.text);
     }
     assert!(!page.text.contains("hunter2"));
+    let page = submit(&app, &token, "name=Ada&password=password1").await;
+    let why = "Too easy to guess: common, a pattern, or your name or address; use several unrelated words.";
+    assert!(page.text.contains(why), "{}", page.text);
+    let page = submit(&app, &token, "name=a%0Ab&password=hunter2").await;
+    let why = "<strong>The account was not created.</strong></p>\n<p>Name: contains a line break (U+000A); password: shorter than 8";
+    assert!(page.text.contains(why), "{}", page.text);
 
     let page = submit(&app, &token, &format!("name=Ada+L.&lastname=&password={PASSWORD}")).await;
     assert_eq!(page.status, 200, "{}", page.text);

@@ -110,6 +110,7 @@ async fn form(app: &TestApp, path: &str) -> Change {
         "/account/password" => {
             (path.to_owned(), format!("current_password={PASSWORD}&new_password=another-Harbor-Quill-27"))
         }
+        "/account/sessions/end" => (path.to_owned(), String::new()),
         "/account/sessions/{session_id}/end" => (with_ids(app, path, "session_end").await, String::new()),
         "/account/identities/{provider}/link" => (with_ids(app, path, "sso_provider_test").await, String::new()),
         "/account/identities/{identity_id}/unlink" => {

@@ -108,7 +108,7 @@ async fn s_37_a_link_is_sent_and_the_database_has_no_secret_of_it() {
     assert_eq!(set_password(&app, &links[0]).await.status, 200);
     let notice = newest(&app, "sent").await;
     assert_eq!(notice["kind"], "password_changed");
-    assert!(server.received()[1].message.contains("Subject: Your password was changed\r\n"));
+    assert!(server.received()[1].message.contains("Subject: A new password was set\r\n"));
     assert!(!server.received()[1].text().contains("/password/"));
     worker.abort();
     let metrics = app.app.metrics.write(muster::metrics::Format::Text).unwrap();

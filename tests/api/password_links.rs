@@ -248,7 +248,12 @@ async fn a_link_is_used_once_by_concurrent_requests() {
 #[tokio::test]
 async fn a_link_ends_with_what_it_rests_on() {
     let app = TestApp::spawn().await;
-    for change in ["suspend", "address", "sso"] {
+    let revoked = "the link was revoked or replaced by a newer one; use the latest link or ask for a new one";
+    for (change, why) in [
+        ("suspend", "the account is suspended; ask an administrator"),
+        ("address", revoked),
+        ("sso", "the account signs in through the organization's identity provider; sign in there"),
+    ] {
         let email = format!("{change}@example.com");
         let (user_id, browser) = app.signed_in(&email).await;
         let token = app.link(&email).await;
@@ -260,7 +265,12 @@ async fn a_link_ends_with_what_it_rests_on() {
             _ => patch(json!({"is_sso_user": true})),
         };
         assert_eq!(crate::support::Actor::send(changed).await.status, 200, "{change}");
-        assert_eq!(set(&app, &token).await.status, 404, "{change}");
+        let over = set(&app, &token).await;
+        assert_eq!((over.status, over.error()["detail"].as_str()), (404, Some(why)), "{change}");
+        let mut guessed = links::Token::parse(&token).unwrap();
+        guessed = links::Token::generate(guessed.organization_id, guessed.id);
+        let unknown = set(&app, guessed.text().expose()).await;
+        assert_eq!(unknown.error()["detail"], "unknown link; check that the whole link was copied", "{change}");
         let session = browser.get("/api/v2/userinfo/").await.status;
         assert_eq!(session, if change == "address" { 200 } else { 401 }, "{change}");
     }

@@ -219,7 +219,16 @@ async fn an_initial_password_has_to_be_changed_first() {
             json!({"code": "password_rejected", "detail": "the new password can't be used: the same as the current password"})
         )
     );
-    let new = json!({"current_password": PASSWORD, "new_password": "another-Harbor-Quill-27"});
+    // The session was started with the current password, so it is not asked for again; one that is sent is checked.
+    let rejected = browser.post(path, &json!({"new_password": PASSWORD})).await;
+    assert_eq!(
+        (rejected.status, rejected.error()["detail"].as_str()),
+        (422, Some("the new password can't be used: the same as the current password"))
+    );
+    let new = json!({"current_password": "wrong", "new_password": "another-Harbor-Quill-27"});
+    let wrong = browser.post(path, &new).await;
+    assert_eq!((wrong.status, wrong.error()["code"].as_str()), (403, Some("wrong_password")));
+    let new = json!({"new_password": "another-Harbor-Quill-27"});
     let changed = browser.post(path, &new).await;
     assert_eq!(
         (changed.status, &changed.json()["result"]),
@@ -248,6 +257,11 @@ async fn a_changed_password_ends_other_sessions_and_links() {
     let path = "/api/v2/users/change_password";
     let wrong = here.post(path, &json!({"current_password": "wrong", "new_password": "another-Harbor-Quill-27"})).await;
     assert_eq!((wrong.status, wrong.error()["code"].as_str()), (403, Some("wrong_password")));
+    let missing = here.post(path, &json!({"new_password": "another-Harbor-Quill-27"})).await;
+    assert_eq!(
+        (missing.status, missing.error()),
+        (400, json!({"code": "invalid_request", "detail": "`current_password` is required"}))
+    );
     let log = app.owner.get("/api/v2/audit/events?action=password.change").await.json();
     let denied = &log["results"][0];
     assert_eq!((&denied["outcome"], &denied["reason"]), (&json!("denied"), &json!("wrong_password")));

@@ -76,6 +76,47 @@ async fn another_subject_with_the_same_address_is_refused() {
     assert_refused(&app, &browser, &answer, "sso_no_account").await;
 }
 
+/// A person who comes with the wrong account at the provider sees which one it is, and can use another one.
+#[actix_web::test]
+async fn after_a_refusal_another_account_can_be_used() {
+    let (app, idp) = with_ada().await;
+    app.owner.create(&json!([with_password("grace@example.com", "")])).await;
+    let cases = [
+        (json!({ "email": "<b>\u{5d0}@example.com" }), "sso_not_proved"),
+        (json!({ "email": "nobody@example.com" }), "sso_no_account"),
+        (json!({ "email": "grace@example.com" }), "sso_password_user"),
+    ];
+    for (claims, reason) in cases {
+        idp.script().claims = claims.clone();
+        let browser = Browser::of(&app);
+        let answer = browser.sign_in_at(&idp).await;
+        assert_refused(&app, &browser, &answer, reason).await;
+        let email = claims["email"].as_str().unwrap().replace('<', "&#60;").replace('>', "&#62;");
+        let shown = format!("reported the address <strong><bdi>{email}</bdi></strong>");
+        assert!(answer.text.contains(&shown), "{shown} in {}", answer.text);
+        assert!(answer.text.contains("href=\"../../../sso/default/one/start?another=1\""), "{}", answer.text);
+        let location = browser.depart(&format!("{START}?another=1")).await;
+        assert!(location.ends_with("&prompt=login"), "{location}");
+        idp.script().claims = json!({});
+        // At the provider, the person chooses Ada's account.
+        let callback = format!("{CALLBACK}?{}", idp.agree(&location));
+        assert_signed_in(&browser.get(&callback).await);
+        app.db_execute("delete from sso_identities").await;
+    }
+    let browser = Browser::of(&app);
+    assert!(!browser.depart(START).await.contains("prompt="));
+    // Of another tenant.
+    app.db_execute(r#"update sso_providers set required_claims = '{"hd": "example.com"}'"#).await;
+    idp.script().claims = json!({ "hd": "evil.example", "email": "ada@evil.example" });
+    let answer = browser.sign_in_at(&idp).await;
+    assert_refused(&app, &browser, &answer, "sso_wrong_tenant").await;
+    assert!(
+        answer.text.contains("<bdi>ada@evil.example</bdi>") && answer.text.contains("?another=1"),
+        "{}",
+        answer.text
+    );
+}
+
 /// S-67 to S-69 and S-72 through the real door; the unit tests have more cases. The names are those of the conformance suite.
 #[actix_web::test]
 async fn hostile_tokens_are_refused_with_their_class() {
@@ -215,7 +256,7 @@ async fn a_response_of_another_issuer_is_refused() {
         let query = idp.agree(&browser.depart(START).await);
         let without = query.split("&iss=").next().unwrap();
         let answer = browser.get(&format!("{CALLBACK}?{without}{change}")).await;
-        assert_refused(&app, &browser, &answer, "sso_bad_state").await;
+        assert_refused(&app, &browser, &answer, "sso_provider_error").await;
         assert_eq!(idp.requests("/token"), 0, "the code was not sent");
     }
 }

@@ -40,6 +40,30 @@ async fn an_unknown_path_gets_an_error_in_the_usual_format() {
     }
 }
 
+/// A person who mistypes an address gets a page; other clients, and all of them below `/api/`, get JSON.
+#[tokio::test]
+async fn a_browser_gets_a_page_for_an_unknown_path() {
+    let app = TestApp::spawn().await;
+    let browsers = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
+    for path in ["/nowhere", "/login", "/password", "/sso", "/sso/default/x"] {
+        let page = Actor::send(app.anonymous().request("GET", path).header("accept", browsers)).await;
+        assert_eq!((page.status, page.header("content-type")), (404, "text/html; charset=utf-8"), "{path}");
+        for part in ["<h1>Page not found</h1>", "There is no page at this address.", "sign-in\">Sign in</a>"] {
+            assert!(page.text.contains(part), "{part} in {}", page.text);
+        }
+    }
+    let not_found = json!({"code": "not_found", "detail": "no such route; see /docs"});
+    for (method, path, accept) in [
+        ("GET", "/api/v2/nowhere", browsers),
+        ("POST", "/nowhere", browsers),
+        ("GET", "/nowhere", "*/*"),
+        ("GET", "/nowhere", "application/json"),
+    ] {
+        let answer = Actor::send(app.anonymous().request(method, path).header("accept", accept)).await;
+        assert_eq!((answer.status, answer.error()), (404, not_found.clone()), "{method} {path} {accept}");
+    }
+}
+
 #[tokio::test]
 async fn a_doubled_slash_is_accepted() {
     let app = TestApp::spawn().await;

@@ -19,6 +19,8 @@ async fn an_organization_is_created_with_an_owner_whose_key_works() {
     let token = ran.out.trim_end();
     assert_eq!(ran.status, Some(0), "{}", ran.err);
     assert!(ran.err.starts_with("created org_") && ran.err.contains(" (acme-inc); its owner key key_"), "{}", ran.err);
+    let address = "people of the organization sign in at /sign-in?organization=acme-inc\n";
+    assert!(ran.err.ends_with(address), "{}", ran.err);
     let owner = Actor::new(app.address, Some(token));
     let info = owner.get("/api/v2/userinfo/").await.json()["result"].clone();
     assert_eq!(info["organizations"][0]["name"], "Acme, Inc.");

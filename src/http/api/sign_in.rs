@@ -26,7 +26,7 @@ pub(in crate::http) struct Login {
     /// Password.
     #[schema(value_type = String, max_length = 256, format = "password")]
     password: Secret,
-    /// ID or short name of the organization. May be absent if the server has one organization.
+    /// ID, short name or display name of the organization. May be absent if the server has one organization.
     #[schema(example = "org_01k9h6m3x0e8wbz1v5n7q2r4t6")]
     organization_id: Option<String>,
     /// Not supported; must be absent or empty.
@@ -97,7 +97,7 @@ pub(in crate::http) struct PasswordResetRequest {
     /// E-mail address of the user.
     #[schema(max_length = 254, example = "ada@example.com")]
     email: String,
-    /// ID or short name of the organization. May be absent if the server has one organization.
+    /// ID, short name or display name of the organization. May be absent if the server has one organization.
     #[schema(example = "org_01k9h6m3x0e8wbz1v5n7q2r4t6")]
     organization_id: Option<String>,
 }
@@ -169,9 +169,10 @@ pub(in crate::http) async fn logout(app: web::Data<App>, request: HttpRequest) -
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::http) struct PasswordChange {
-    /// Current password.
-    #[schema(value_type = String, max_length = 256, format = "password")]
-    current_password: Secret,
+    /// Current password. May be absent only while an initial password has to be changed (stage `must_change`): the session was started
+    /// with it.
+    #[schema(value_type = Option<String>, max_length = 256, format = "password")]
+    current_password: Option<Secret>,
     /// New password.
     #[schema(value_type = String, max_length = 256, format = "password")]
     new_password: Secret,
@@ -197,6 +198,7 @@ pub(in crate::http) struct PasswordChanged {
     request_body = PasswordChange,
     responses(
         (status = 200, description = "Changed.", body = Single<PasswordChanged>),
+        (status = 400, description = "The body is not JSON, or lacks a field.", body = ErrorBody),
         (status = 403, description = "The current password is wrong (`wrong_password`), or a page of another site sent the request.",
             body = ErrorBody),
         (status = 409, description = "The user has no password or must use single sign-on, or the password was changed meanwhile.", body = ErrorBody),

@@ -44,6 +44,7 @@ pub(super) struct AccountPage<'a> {
 pub(super) enum Notice {
     PasswordChanged,
     SessionEnded,
+    OtherSessionsEnded,
     Linked,
     Unlinked,
 }
@@ -57,6 +58,8 @@ pub(super) struct SessionRow {
     pub(super) network: Option<String>,
     pub(super) since: Moment,
     pub(super) last_seen: Moment,
+    /// When it ends in any case.
+    pub(super) until: Moment,
     /// How it began, such as `with password`.
     pub(super) method: &'static str,
     pub(super) is_this: bool,
@@ -73,8 +76,9 @@ pub(super) struct Linkable<'a> {
 pub(super) struct IdentityRow<'a> {
     /// For the form that removes it; `None`: it is the only way to sign in.
     pub(super) id: Option<String>,
+    /// The title of the provider.
     pub(super) provider: &'a str,
-    pub(super) bound: Moment,
+    pub(super) linked: Moment,
     pub(super) last_used: Option<Moment>,
     /// The address at the provider, if it is another one.
     pub(super) email_seen: Option<&'a str>,
@@ -102,11 +106,10 @@ pub(in crate::http) async fn show(request: HttpRequest, app: web::Data<App>) -> 
     sessions.sort_by_key(|session| !session.is_this);
     let identities = sso::own_identities(&app, &caller).await?;
     let has_password = account.password.is_some();
-    let providers = match has_password {
-        true => sso::enabled(&app, Some(&caller.organization_id.to_string())).await?,
-        false => Vec::new(),
+    let providers = sso::enabled(&app, Some(&caller.organization_id.to_string())).await?;
+    let is_free = |provider: &&sso::Provider| {
+        has_password && identities.iter().all(|identity| identity.provider != provider.name())
     };
-    let is_free = |provider: &&sso::Provider| identities.iter().all(|identity| identity.provider != provider.name());
     let page = AccountPage {
         frame: Frame::of(&request),
         name: full_name(&account.name, account.lastname.as_deref()),
@@ -121,7 +124,9 @@ pub(in crate::http) async fn show(request: HttpRequest, app: web::Data<App>) -> 
         sessions,
         identities: identities
             .iter()
-            .map(|identity| identity_row(identity, &account.email, has_password, now))
+            .map(|identity| {
+                identity_row(identity, title(&providers, &identity.provider), &account.email, has_password, now)
+            })
             .collect(),
         linkable: providers
             .iter()
@@ -131,6 +136,7 @@ pub(in crate::http) async fn show(request: HttpRequest, app: web::Data<App>) -> 
         notice: match query.done.as_deref() {
             Some("password") => Some(Notice::PasswordChanged),
             Some("session") => Some(Notice::SessionEnded),
+            Some("sessions") => Some(Notice::OtherSessionsEnded),
             Some("linked") => Some(Notice::Linked),
             Some("unlinked") => Some(Notice::Unlinked),
             _ => None,
@@ -139,16 +145,22 @@ pub(in crate::http) async fn show(request: HttpRequest, app: web::Data<App>) -> 
     Ok(respond(StatusCode::OK, &page))
 }
 
+/// The title of a provider; the name of one that is disabled.
+fn title<'a>(enabled: &'a [sso::Provider], name: &'a str) -> &'a str {
+    enabled.iter().find(|provider| provider.name() == name).map_or(name, sso::Provider::title)
+}
+
 fn identity_row<'a>(
     identity: &'a Identity,
+    provider: &'a str,
     email: &str,
     has_password: bool,
     now: chrono::DateTime<chrono::Utc>,
 ) -> IdentityRow<'a> {
     IdentityRow {
         id: has_password.then(|| identity.identity_id.to_string()),
-        provider: &identity.provider,
-        bound: Moment { at: identity.bound_at, now },
+        provider,
+        linked: Moment { at: identity.bound_at, now },
         last_used: identity.last_used_at.map(|at| Moment { at, now }),
         email_seen: identity.email_seen.as_deref().filter(|seen| !seen.eq_ignore_ascii_case(email)),
     }
@@ -162,6 +174,7 @@ fn row(session: SessionDetails, caller: &Caller, now: chrono::DateTime<chrono::U
         network: session.address.map(sessions::network),
         since: Moment { at: session.created_at, now },
         last_seen: Moment { at: session.last_seen_at, now },
+        until: Moment { at: session.expires_at, now },
         method: match session.method {
             Method::Password => "with password",
             Method::Sso => "through the identity provider",
@@ -181,6 +194,17 @@ pub(in crate::http) async fn end_session(request: HttpRequest, app: web::Data<Ap
     let caller = holder.caller(extract::origin(&request), app.clock.now());
     sessions::end(&app, &caller, extract::id(&request, "session_id", "session")?).await?;
     Ok(redirect(&request, "account?done=session"))
+}
+
+/// `POST /account/sessions/end`: ends all sessions but this one.
+pub(in crate::http) async fn end_other_sessions(request: HttpRequest, app: web::Data<App>) -> Result<HttpResponse> {
+    let holder = match Visitor::of(&request).await?.full(&request, "/account") {
+        Ok(holder) => holder,
+        Err(redirect) => return Ok(*redirect),
+    };
+    let caller = holder.caller(extract::origin(&request), app.clock.now());
+    sessions::end_all(&app, &caller, None, true).await?;
+    Ok(redirect(&request, "account?done=sessions"))
 }
 
 /// `POST /account/identities/{identity_id}/unlink`.

@@ -5,9 +5,9 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use askama::Template;
 use serde::Deserialize;
 
-use super::sign_in::until;
+use super::sign_in::wait;
 use super::visitor::{self, Visitor, redirect, redirect_back, with_return};
-use super::{Frame, Moment, reason, respond, respond_error};
+use super::{Frame, error, reason, respond, respond_error};
 use crate::app::App;
 use crate::caller::{SessionHolder, Stage};
 use crate::error::{Code, Error, Result};
@@ -39,7 +39,10 @@ pub(super) struct PasswordPage<'a> {
 pub(super) enum Problem {
     WrongPassword,
     Rejected(String),
-    Throttled { until: Moment },
+    Throttled {
+        /// Such as `30 seconds`.
+        wait: String,
+    },
     Busy,
 }
 
@@ -69,10 +72,12 @@ pub(in crate::http) async fn show(request: HttpRequest, app: web::Data<App>) -> 
         return Ok(redirect(&request, &with_return("sign-in", "/account/password")));
     };
     if holder.is_sso_user {
-        return Err(Error::new(Code::Conflict, "you sign in through your organization's identity provider"));
+        let error = Error::new(Code::Conflict, "you sign in through your organization's identity provider");
+        return Ok(error::titled(&request, "You have no password here", error));
     }
     if sign_in_policies::is_bound(&app, holder.organization.organization_id, holder.user.user_id).await? {
-        return Err(Error::new(Code::Conflict, "your organization requires single sign-on: passwords don't sign in"));
+        let error = Error::new(Code::Conflict, "your organization requires single sign-on: passwords don't sign in");
+        return Ok(error::titled(&request, "Your password is not in use", error));
     }
     let page = page(&request, &app, &holder).await?;
     let return_to = visitor::return_to(query.return_to.as_deref()).unwrap_or_default();
@@ -100,7 +105,8 @@ async fn page<'a>(request: &HttpRequest, app: &App, holder: &'a SessionHolder) -
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Form {
-    current_password: Secret,
+    /// Absent for an initial password.
+    current_password: Option<Secret>,
     new_password: Secret,
     #[serde(default)]
     revoke_api_keys: bool,
@@ -133,8 +139,8 @@ pub(in crate::http) async fn submit(app: web::Data<App>, mut body: Body) -> Resu
     };
     let problem = match error.code() {
         Code::WrongPassword => Problem::WrongPassword,
-        Code::PasswordRejected => Problem::Rejected(reason(&error)),
-        Code::Throttled => Problem::Throttled { until: until(&app, error.retry_after()) },
+        Code::PasswordRejected => Problem::Rejected(reason(&error.to_string())),
+        Code::Throttled => Problem::Throttled { wait: wait(&error) },
         Code::Overloaded => Problem::Busy,
         _ => return Err(error),
     };

@@ -6,6 +6,7 @@ use askama::Template;
 use super::{Frame, respond_error, sentence, text};
 use crate::error::{Code, Error};
 use crate::http::log::Note;
+use crate::http::session;
 
 #[derive(Template)]
 #[template(path = "error.html")]
@@ -15,8 +16,8 @@ pub(super) struct ErrorPage<'a> {
     pub(super) detail: String,
     /// Whether the same request may succeed later.
     pub(super) is_transient: bool,
-    /// Whether to show the way to the sign-in page.
-    pub(super) offers_sign_in: bool,
+    /// Whether the way leads to the account, and not to the sign-in page.
+    pub(super) is_signed_in: bool,
     pub(super) request_id: Option<String>,
 }
 
@@ -25,9 +26,9 @@ pub(in crate::http) fn page(request: &HttpRequest, error: Error) -> HttpResponse
     titled(request, heading(error.code()), error)
 }
 
-/// As [`page`], with a heading, and with the way to the sign-in page.
+/// As [`page`], with a heading.
 pub(super) fn titled(request: &HttpRequest, heading: &str, error: Error) -> HttpResponse {
-    let page = ErrorPage { offers_sign_in: true, ..describe(request, heading, &error) };
+    let page = describe(request, heading, &error);
     respond_error(error, &page)
 }
 
@@ -43,7 +44,8 @@ fn describe<'a>(request: &HttpRequest, heading: &'a str, error: &Error) -> Error
         heading,
         detail: sentence(&error.to_string()),
         is_transient: error.retry_after().is_some(),
-        offers_sign_in: false,
+        // Perhaps no longer: the account asks to sign in then.
+        is_signed_in: session::token(request).is_ok_and(|token| token.is_some()),
         request_id: note,
     }
 }

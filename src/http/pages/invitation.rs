@@ -6,7 +6,7 @@ use askama::Template;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::{Frame, error, respond, respond_error, sentence};
+use super::{Frame, error, reason, respond, respond_error, sentence};
 use crate::app::App;
 use crate::error::{Code, Error, Result};
 use crate::http::body::Body;
@@ -24,7 +24,21 @@ pub(super) struct Page<'a> {
     pub(super) lastname: &'a str,
     pub(super) title: &'a str,
     pub(super) min_length: usize,
-    pub(super) problem: Option<String>,
+    pub(super) problem: Option<Problem>,
+}
+
+/// Why no account was created.
+#[derive(Clone, Debug)]
+pub(super) enum Problem {
+    /// The password can't be used.
+    Password(String),
+    Other(String),
+}
+
+impl Page<'_> {
+    const fn is_rejected(&self) -> bool {
+        matches!(self.problem, Some(Problem::Password(_)))
+    }
 }
 
 #[derive(Template)]
@@ -116,7 +130,7 @@ pub(in crate::http) async fn accept(app: web::Data<App>, mut body: Body) -> Http
         Err(error) if matches!(error.code(), Code::InvalidRequest | Code::Overloaded) => {
             match invitations::open(&app, token(request), extract::origin(request)).await {
                 Ok(invited) => {
-                    let problem = Some(sentence(&error.to_string()));
+                    let problem = Some(problem(&error));
                     let fields = [&form.name, &form.lastname, &form.title].map(String::as_str);
                     respond_error(error, &page(request, &app, &invited, problem, fields))
                 }
@@ -124,6 +138,14 @@ pub(in crate::http) async fn accept(app: web::Data<App>, mut body: Body) -> Http
             }
         }
         Err(error) => failed(request, error),
+    }
+}
+
+fn problem(error: &Error) -> Problem {
+    match error.to_string().strip_prefix("the account can't be created: ") {
+        // The password is the last field, so the others are right.
+        Some(wrong) if wrong.starts_with("password: ") => Problem::Password(reason(wrong)),
+        wrong => Problem::Other(wrong.map_or_else(|| sentence(&error.to_string()), sentence)),
     }
 }
 
@@ -148,7 +170,7 @@ fn page<'a>(
     request: &HttpRequest,
     app: &App,
     invited: &'a Invited,
-    problem: Option<String>,
+    problem: Option<Problem>,
     [name, lastname, title]: [&'a str; 3],
 ) -> Page<'a> {
     Page {

@@ -108,11 +108,8 @@ impl Moment {
 impl fmt::Display for Moment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (day, today) = (self.at.date_naive(), self.now.date_naive());
-        // A throttled person waits for seconds.
-        let is_close = (self.at - self.now).num_seconds().abs() < 90 && self.at > self.now;
-        let time = if is_close { "%H:%M:%S UTC" } else { "%H:%M UTC" };
         match () {
-            () if day == today => write!(f, "{}", self.at.format(time)),
+            () if day == today => write!(f, "{}", self.at.format("%H:%M UTC")),
             () if day.year() == today.year() => write!(f, "{}", self.at.format("%-d %B, %H:%M UTC")),
             () => write!(f, "{}", self.at.format("%-d %B %Y, %H:%M UTC")),
         }
@@ -134,9 +131,10 @@ pub(super) fn sentence(message: &str) -> String {
     format!("{first}{}{end}", chars.as_str())
 }
 
-/// Why a new password was rejected: the part of the message after the colon.
-fn reason(error: &Error) -> String {
-    let message = error.to_string();
+/// Why a new password was rejected: the part of the message after the colon. The message is also for administrators, who set passwords of
+/// others.
+fn reason(message: &str) -> String {
+    let message = message.replace("the person's name", "your name");
     sentence(message.split_once(": ").map_or(message.as_str(), |(_, reason)| reason))
 }
 

@@ -5,14 +5,14 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use askama::Template;
 use serde::Deserialize;
 
-use super::sign_in::until;
+use super::sign_in::wait;
 use super::visitor::{needs_https, redirect};
-use super::{Frame, Moment, error, reason, respond, respond_error};
+use super::{Frame, error, reason, respond, respond_error};
 use crate::app::App;
 use crate::error::{Code, Error, Result};
 use crate::http::body::Body;
 use crate::http::{browser, extract, session};
-use crate::links::{self, OpenLink};
+use crate::links::{self, OpenLink, Purpose};
 use crate::organizations;
 use crate::secret::Secret;
 use crate::sign_in::{self, ResetRequest};
@@ -27,13 +27,15 @@ pub(super) struct Link<'a> {
     /// Why the password was rejected.
     pub(super) rejected: Option<String>,
     pub(super) is_busy: bool,
-    /// Whether the link is the local operator's, for a user without a password.
+    /// Whether the link is the local operator's: the session that it starts is a short one.
     pub(super) is_recovery: bool,
+    /// Whether a password is set with the link.
+    pub(super) sets_password: bool,
 }
 
 impl Link<'_> {
     const fn heading(&self) -> &'static str {
-        if self.is_recovery { "Sign in with a recovery link" } else { "Choose a password" }
+        if self.sets_password { "Choose a password" } else { "Sign in with a recovery link" }
     }
 }
 
@@ -47,7 +49,7 @@ pub(super) struct ForgotPage<'a> {
 /// The states of `/password/forgot`.
 #[derive(Debug)]
 pub(super) enum Forgot<'a> {
-    Form { email: &'a str, asks_organization: bool, organization: &'a str, throttled_until: Option<Moment> },
+    Form { email: &'a str, asks_organization: bool, organization: &'a str, wait: Option<String> },
     Sent,
     NoMail,
 }
@@ -56,7 +58,7 @@ impl ForgotPage<'_> {
     const fn heading(&self) -> &'static str {
         match self.state {
             Forgot::Form { .. } => "Forgot your password?",
-            Forgot::Sent => "Look into your mail",
+            Forgot::Sent => "Check your mail",
             Forgot::NoMail => "Ask for a link",
         }
     }
@@ -103,7 +105,7 @@ pub(in crate::http) async fn submit(app: web::Data<App>, mut body: Body) -> Resu
     match links::open(&app, token(request), extract::origin(request)).await {
         Ok(link) => {
             let is_busy = error.code() == Code::Overloaded;
-            let rejected = (!is_busy).then(|| reason(&error));
+            let rejected = (!is_busy).then(|| reason(&error.to_string()));
             let page = Link { rejected, is_busy, ..page(request, &app, &link) };
             Ok(respond_error(error, &page))
         }
@@ -123,7 +125,8 @@ fn page<'a>(request: &HttpRequest, app: &App, link: &'a OpenLink) -> Link<'a> {
         min_length: app.config.passwords.min_length,
         rejected: None,
         is_busy: false,
-        is_recovery: !link.sets_password(),
+        is_recovery: link.purpose == Purpose::Recover,
+        sets_password: link.sets_password(),
     }
 }
 
@@ -141,7 +144,7 @@ pub(in crate::http) async fn forgot(request: HttpRequest, app: web::Data<App>) -
             email: "",
             asks_organization: organizations::only_name(&app).await?.is_none(),
             organization: "",
-            throttled_until: None,
+            wait: None,
         },
         None => Forgot::NoMail,
     };
@@ -173,7 +176,7 @@ pub(in crate::http) async fn ask(app: web::Data<App>, mut body: Body) -> Result<
                 email: &email,
                 asks_organization: !organization.is_empty(),
                 organization: &organization,
-                throttled_until: Some(until(&app, error.retry_after())),
+                wait: Some(wait(&error)),
             };
             Ok(respond_error(error, &ForgotPage { frame, state }))
         }

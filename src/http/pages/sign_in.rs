@@ -1,7 +1,5 @@
 //! `/sign-in`: address and password, or an identity provider.
 
-use std::time::Duration;
-
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
 use askama::Template;
@@ -11,7 +9,7 @@ use super::visitor::{self, Visitor, keeps_session, needs_https, redirect, redire
 use super::{Frame, Moment, respond, respond_error};
 use crate::app::App;
 use crate::caller::{SessionHolder, Stage};
-use crate::error::{Code, Error, Result};
+use crate::error::{Code, Error, Result, about};
 use crate::http::body::Body;
 use crate::http::public_url::{host, public_url};
 use crate::http::{browser, extract, sender, session};
@@ -29,7 +27,7 @@ pub(super) struct SignIn<'a> {
     pub(super) organization_name: Option<&'a str>,
     /// Whether the server has several organizations.
     pub(super) asks_organization: bool,
-    /// The organization's short name as it was entered.
+    /// The organization as it was entered, or as the link to the page names it.
     pub(super) organization: &'a str,
     pub(super) email: &'a str,
     /// The page to go to afterwards; may be empty.
@@ -58,10 +56,13 @@ pub(super) enum Notice {
 }
 
 /// Why a sign-in failed.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum Problem {
     Refused,
-    Throttled { until: Moment },
+    Throttled {
+        /// Such as `30 seconds`.
+        wait: String,
+    },
     Busy,
 }
 
@@ -82,6 +83,11 @@ impl SignIn<'_> {
     /// Whether a password form is followed by identity providers.
     fn has_both(&self) -> bool {
         self.password_form == PasswordForm::Shown && !self.providers.is_empty()
+    }
+
+    /// Whether the field for the organization comes first, and is empty.
+    fn needs_organization(&self) -> bool {
+        self.asks_organization && !self.is_again() && self.organization.is_empty()
     }
 
     fn is_refused(&self) -> bool {
@@ -117,6 +123,8 @@ pub(super) struct HttpsNeeded<'a> {
 #[derive(Deserialize)]
 struct Query {
     return_to: Option<String>,
+    /// The organization of the link.
+    organization: Option<String>,
     /// `1`: the session is not fresh enough for what comes next.
     again: Option<String>,
 }
@@ -137,7 +145,13 @@ pub(in crate::http) async fn show(request: HttpRequest, app: web::Data<App>) -> 
         (Visitor::Anonymous { has_ended: false }, None) => (None, ""),
     };
     let organization = Organization::of(&request, &app, return_to, again.is_some()).await?;
-    let page = SignIn { notice, email, return_to: return_to.unwrap_or_default(), ..organization.form() };
+    let page = SignIn {
+        notice,
+        email,
+        organization: query.organization.as_deref().unwrap_or_default(),
+        return_to: return_to.unwrap_or_default(),
+        ..organization.form()
+    };
     let mut response = respond(StatusCode::OK, &page);
     if notice == Some(Notice::SessionEnded) {
         // Say so once.
@@ -194,7 +208,7 @@ pub(in crate::http) async fn submit(app: web::Data<App>, mut body: Body) -> Resu
             Ok(response)
         }
         Err(error) => {
-            let problem = problem(&app, &error);
+            let problem = problem(&error);
             // An organization is missing, which the form can ask for.
             if problem.is_none() && error.code() != Code::InvalidRequest {
                 return Err(error);
@@ -213,20 +227,18 @@ pub(in crate::http) async fn submit(app: web::Data<App>, mut body: Body) -> Resu
     }
 }
 
-fn problem(app: &App, error: &Error) -> Option<Problem> {
+fn problem(error: &Error) -> Option<Problem> {
     match error.code() {
         Code::SignInRefused => Some(Problem::Refused),
-        Code::Throttled => Some(Problem::Throttled { until: until(app, error.retry_after()) }),
+        Code::Throttled => Some(Problem::Throttled { wait: wait(error) }),
         Code::Overloaded => Some(Problem::Busy),
         _ => None,
     }
 }
 
-/// When to retry.
-pub(super) fn until(app: &App, retry_after: Option<Duration>) -> Moment {
-    let now = app.clock.now();
-    let wait = retry_after.and_then(|wait| chrono::Duration::from_std(wait).ok()).unwrap_or_default();
-    Moment { at: now + wait, now }
+/// After what time to retry, in words.
+pub(super) fn wait(error: &Error) -> String {
+    about(error.retry_after().unwrap_or_default())
 }
 
 /// The parts of the form that do not depend on the attempt.

@@ -44,6 +44,8 @@ pub(in crate::http) struct Start {
     target_link_uri: Option<String>,
     /// Whether the person who is signed in has to authenticate again.
     again: Option<String>,
+    /// Whether the provider asks for the account.
+    another: Option<String>,
 }
 
 /// A logout token.
@@ -87,6 +89,7 @@ async fn begin(app: &App, request: &HttpRequest, parameters: &Start) -> Result<H
     }
     let purpose = match (&parameters.again, session::holder(request).await) {
         (Some(_), Ok(Some(holder))) => Purpose::Again(holder.user.user_id),
+        _ if parameters.another.is_some() => Purpose::SignInWithAnother,
         _ => Purpose::SignIn,
     };
     let base_url = sso::base_url(&app.config.server).unwrap_or_default();
@@ -236,6 +239,7 @@ fn failed(request: &HttpRequest, provider: &Provider, error: SsoError) -> Result
         failure: (&denial).into(),
         is_link,
         provider: provider.title(),
+        email: denial.email.as_deref(),
         start: start.trim_start_matches('/'),
         request_id: request.extensions().get::<Note>().map(|note| note.request_id.to_string()).unwrap_or_default(),
     };
@@ -293,6 +297,8 @@ pub(super) struct SsoErrorPage<'a> {
     pub(super) is_link: bool,
     /// The title of the provider.
     pub(super) provider: &'a str,
+    /// The address that it reported.
+    pub(super) email: Option<&'a str>,
     /// The path at which a sign-in through it begins, below the root of this server.
     pub(super) start: &'a str,
     pub(super) request_id: String,
@@ -332,8 +338,12 @@ impl SsoFailure {
                 | Self::BadState
                 | Self::ExpiredFlow
                 | Self::BadToken
-                | Self::WrongTenant
         )
+    }
+
+    /// Whether another account at the provider may work.
+    const fn helps_another(&self) -> bool {
+        matches!(self, Self::NoAccount | Self::PasswordUser | Self::NotProved | Self::Suspended | Self::WrongTenant)
     }
 }
 

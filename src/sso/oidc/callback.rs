@@ -72,16 +72,18 @@ impl Callback {
     /// Checks that the response is from the provider that was asked (RFC 9207).
     ///
     /// # Errors
-    /// `sso_bad_state`.
+    /// `sso_provider_error`.
     pub(crate) fn check_issuer(&self, metadata: &Metadata) -> Result<(), Denial> {
         match &self.issuer {
             Some(issuer) if *issuer == metadata.issuer => Ok(()),
-            Some(issuer) => Err(Denial::bad_state(format!(
-                "the response is from the issuer {} instead of {}",
-                quote(issuer),
-                quote(&metadata.issuer)
-            ))),
-            None if metadata.has_iss_parameter => Err(Denial::bad_state("the response has no `iss`")),
+            Some(issuer) => {
+                let detail =
+                    format!("the response is from the issuer {} instead of {}", quote(issuer), quote(&metadata.issuer));
+                Err(Denial::new(DenialClass::ProviderError, detail))
+            }
+            None if metadata.has_iss_parameter => {
+                Err(Denial::new(DenialClass::ProviderError, "the response has no `iss`"))
+            }
             None => Ok(()),
         }
     }

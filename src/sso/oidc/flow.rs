@@ -28,8 +28,8 @@ pub(crate) struct Request<'a> {
     pub(crate) scopes: &'a str,
     pub(crate) login_hint: Option<&'a str>,
     pub(crate) max_age: Option<u32>,
-    /// Whether the person must authenticate even with a session at the provider.
-    pub(crate) prompts: bool,
+    /// What the provider asks the person for, even with a session there (Core 1.0, section 3.1.2.1).
+    pub(crate) prompt: Option<&'a str>,
 }
 
 impl Flow {
@@ -59,8 +59,8 @@ impl Flow {
             if let Some(max_age) = request.max_age {
                 query.append_pair("max_age", &max_age.to_string());
             }
-            if request.prompts {
-                query.append_pair("prompt", "login");
+            if let Some(prompt) = request.prompt {
+                query.append_pair("prompt", prompt);
             }
         }
         url

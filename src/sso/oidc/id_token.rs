@@ -37,6 +37,8 @@ pub(crate) struct Expected<'a> {
     pub(crate) max_age: Option<u32>,
     /// The claim that identifies the person.
     pub(crate) subject_claim: &'a str,
+    /// The claim that has the address.
+    pub(crate) email_claim: &'a str,
     /// Claims that must have these values.
     pub(crate) required_claims: &'a Map<String, Value>,
 }
@@ -93,7 +95,8 @@ fn check(algorithm: Algorithm, claims: Map<String, Value>, expected: &Expected<'
             return Err(Denial::new(
                 DenialClass::WrongTenant,
                 format!("the claim `{name}` must be {}, but is {found}", quote(&value.to_string())),
-            ));
+            )
+            .with_email(text(&claims, expected.email_claim)));
         }
     }
     check_times(&claims, expected)?;

@@ -19,17 +19,20 @@ async fn the_account_page_shows_and_ends_sessions() {
         &user_id,
         "Change password</a>",
         "You have none.",
-        "127.0.0.0/24",
+        "with password from network 127.0.0.0/24 · since ",
         "<strong><bdi>Firefox on Linux</bdi></strong> <span class=\"tag\">this browser</span>",
         "aria-label=\"End the session of Firefox on Linux since ",
-        "with password",
+        "End all other sessions",
     ] {
         assert!(page.text.contains(part), "{part} in {}", page.text);
     }
-    // One form: there is nothing to end but the other session. Tokens are not shown.
-    assert_eq!(page.text.matches("<form").count(), 1);
+    // Tokens are not shown.
     assert!(!page.text.contains("ams_"));
-    let action = page.text.split_once("action=\"").unwrap().1.split('"').next().unwrap().to_owned();
+    let ending = page.text.split("action=\"").map(|rest| rest.split('"').next().unwrap());
+    let ending: Vec<&str> = ending.filter(|action| action.starts_with("account/sessions/ses_")).collect();
+    // Not this session.
+    assert_eq!(ending.len(), 1, "{}", page.text);
+    let action = ending[0].to_owned();
     let answer = browser.submit(&format!("/{action}"), &[]).await;
     assert_eq!((answer.status, answer.header("location")), (303, "../../../account?done=session"));
     assert!(browser.get("/account?done=session").await.text.contains("The session has ended."));
@@ -37,6 +40,33 @@ async fn the_account_page_shows_and_ends_sessions() {
     assert_eq!(event(&app, "session.end").await["details"]["reason"], "ended");
     // Again: nothing happens.
     assert_eq!(browser.submit(&format!("/{action}"), &[]).await.status, 303);
+}
+
+/// All other sessions end at once, and this one with one click.
+#[tokio::test]
+async fn all_other_sessions_end_and_signing_out_needs_no_question() {
+    let app = spawn().await;
+    user(&app, "ada@example.com", "collaborator").await;
+    user(&app, "eve@example.com", "collaborator").await;
+    let (browser, elsewhere, eve) = (Browser::of(&app), Browser::of(&app), Browser::of(&app));
+    elsewhere.sign_in_on_page("ada@example.com", PASSWORD, "").await;
+    eve.sign_in_on_page("eve@example.com", PASSWORD, "").await;
+    browser.sign_in_on_page("ada@example.com", PASSWORD, "").await;
+    let page = browser.get("/account").await;
+    assert!(page.text.contains("action=\"account/sessions/end\""), "{}", page.text);
+    let answer = browser.submit("/account/sessions/end", &[]).await;
+    assert_eq!((answer.status, answer.header("location")), (303, "../../account?done=sessions"));
+    let page = browser.get("/account?done=sessions").await;
+    assert!(page.text.contains("All your other sessions have ended."), "{}", page.text);
+    assert!(!page.text.contains("account/sessions/"), "nothing is left to end: {}", page.text);
+    assert_eq!(elsewhere.get("/account").await.status, 303);
+    assert_eq!(eve.get("/account").await.status, 200);
+    // A collaborator without API keys has no use for the commands.
+    assert!(!page.text.contains("API keys"), "{}", page.text);
+    // In the navigation and beside this session.
+    assert_eq!(page.text.matches("<form method=\"post\" action=\"sign-out\">").count(), 2);
+    assert_eq!(browser.submit("/sign-out", &[]).await.status, 303);
+    assert_eq!(browser.get("/account").await.status, 303);
 }
 
 /// Sessions of others are not found, as unknown ones.
@@ -49,7 +79,7 @@ async fn sessions_of_others_are_not_found() {
     ada.sign_in_on_page("ada@example.com", PASSWORD, "").await;
     eve.sign_in_on_page("eve@example.com", PASSWORD, "").await;
     let page = ada.get("/account").await;
-    assert!(!page.text.contains("<form") && page.text.contains("Collaborator"), "{}", page.text);
+    assert!(!page.text.contains("account/sessions/") && page.text.contains("Collaborator"), "{}", page.text);
     let answer = app.owner.get("/api/v2/audit/events?action=session.start&count=10").await.json();
     assert_eq!(answer["results"].as_array().unwrap().len(), 2);
     let session: String = app

@@ -199,4 +199,5 @@ async fn malformed_answers_are_rejected() {
     assert_eq!(fetch(&app, &otp).await.1["result"]["valid"], false);
     let page = browser.submit("/login/otp_x", &[("answer", "approve")]).await;
     assert_eq!((page.status, heading(&page)), (404, "Unknown code"));
+    assert!(page.text.contains("href=\"../account\">To your account</a>"), "{}", page.text);
 }

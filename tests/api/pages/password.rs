@@ -30,7 +30,8 @@ async fn a_link_sets_a_password_once_and_signs_in() {
     }
     let page = browser.submit(&path, &[("password", "ada@example.com")]).await;
     assert_eq!((page.status, title(&page)), (422, "Error: Choose a password · muster"));
-    for part in ["role=\"alert\"", "Too easy to guess", "aria-describedby=\"rule problem\" aria-invalid=\"true\""] {
+    let why = "Too easy to guess: common, a pattern, or your name or address; use several unrelated words.";
+    for part in ["role=\"alert\"", why, "aria-describedby=\"rule problem\" aria-invalid=\"true\""] {
         assert!(page.text.contains(part), "{part} in {}", page.text);
     }
     assert!(!page.text.contains("value=\"\""), "no password comes back");
@@ -102,11 +103,13 @@ async fn an_initial_password_is_changed_before_anything_else() {
     assert!(page.text.contains("Your password was set for you.") && !page.text.contains("href=\"../account\""));
     let cookie = browser.cookie(SESSION).unwrap();
 
-    let change = |current, new| [("current_password", current), ("new_password", new), ("return_to", "/login/x")];
-    let page = browser.submit("/account/password", &change(PASSWORD, PASSWORD)).await;
+    // The session was started with the current password a moment ago.
+    assert!(!page.text.contains("current_password"), "{}", page.text);
+    let change = |new| [("new_password", new), ("return_to", "/login/x")];
+    let page = browser.submit("/account/password", &change(PASSWORD)).await;
     assert_eq!(page.status, 422);
     assert!(page.text.contains("The same as the current password."), "{}", page.text);
-    let answer = browser.submit("/account/password", &change(PASSWORD, NEW)).await;
+    let answer = browser.submit("/account/password", &change(NEW)).await;
     assert_eq!((answer.status, answer.header("location")), (303, "/login/x"));
     assert_ne!(browser.cookie(SESSION).unwrap(), cookie, "S-2: the secret is a new one");
     assert_eq!(browser.get("/account").await.status, 200);
@@ -137,12 +140,40 @@ async fn a_changed_password_ends_other_sessions_and_on_request_api_keys() {
     assert_eq!((answer.status, answer.header("location")), (303, "../account?done=password"));
     let account = browser.get("/account?done=password").await;
     assert!(
-        account.text.contains("Your password is changed.") && account.text.contains("You have none."),
+        account.text.contains("Your password is changed.") && !account.text.contains("API keys"),
         "{}",
         account.text
     );
     assert_eq!(elsewhere.get("/account").await.status, 303);
     assert_eq!(app.anonymous().with_token(key.token.expose()).get("/api/v2/userinfo/").await.status, 401);
+}
+
+/// S-51: the page of a recovery link says that it is one, and the account when the session ends.
+#[tokio::test]
+async fn a_recovery_link_of_a_user_with_a_password_says_so() {
+    let app = spawn().await;
+    let user_id = user(&app, "ada@example.com", "owner").await;
+    let operator = muster::organizations::operator(&app.app).await.unwrap();
+    let link = muster::links::recover(&app.app, &operator, user_id.parse().unwrap()).await.unwrap();
+    let path = format!("/password/{}", link.token.expose());
+    let browser = Browser::of(&app);
+    let page = browser.get(&path).await;
+    assert_eq!(heading(&page), "Choose a password");
+    assert!(
+        page.text.contains("This is a recovery link: the session that it starts ends after an hour."),
+        "{}",
+        page.text
+    );
+    let ordinary = browser.get(&self::link(&app, "ada@example.com").await).await;
+    assert!(!ordinary.text.contains("recovery"), "{}", ordinary.text);
+    let link = muster::links::recover(&app.app, &operator, user_id.parse().unwrap()).await.unwrap();
+    let path = format!("/password/{}", link.token.expose());
+    assert_eq!(browser.submit(&path, &[("password", NEW)]).await.status, 303);
+    let ends: String = app
+        .db_value("select to_char(expires_at at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"') from sessions")
+        .await;
+    let account = browser.get("/account").await;
+    assert!(account.text.contains(&format!(" · until <time datetime=\"{ends}\">")), "{ends} in {}", account.text);
 }
 
 /// S-51: a link of the operator lets a user with single sign-on in without a password.
@@ -165,5 +196,7 @@ async fn a_recovery_link_signs_an_sso_user_in() {
         "{}",
         account.text
     );
-    assert_eq!(browser.get("/account/password").await.status, 409);
+    let page = browser.get("/account/password").await;
+    assert_eq!((page.status, heading(&page)), (409, "You have no password here"));
+    assert!(page.text.contains("href=\"../account\">To your account</a>"), "{}", page.text);
 }

@@ -143,9 +143,10 @@ fn sign_in_pages(folder: &mut Folder, names: &Names) {
     let several =
         SignIn { organization_name: None, asks_organization: true, organization: "meridian", ..sign_in(names) };
     folder.write(&page("-organizations"), &several);
+    folder.write(&page("-organizations-empty"), &SignIn { organization: "", ..several });
     for (name, problem) in [
         ("-refused", Problem::Refused),
-        ("-throttled", Problem::Throttled { until: at("30T09:41:37") }),
+        ("-throttled", Problem::Throttled { wait: "30 seconds".to_owned() }),
         ("-busy", Problem::Busy),
     ] {
         folder.write(&page(name), &SignIn { problem: Some(problem), email: &names.email, ..sign_in(names) });
@@ -167,21 +168,19 @@ fn password_pages(folder: &mut Folder, names: &Names) {
         rejected: None,
         is_busy: false,
         is_recovery: false,
+        sets_password: true,
     };
     folder.write(&page("-link"), &link());
-    let reason = "Too easy to guess: common, a pattern, or the person's name or address; use several unrelated words."
-        .to_owned();
+    let reason =
+        "Too easy to guess: common, a pattern, or your name or address; use several unrelated words.".to_owned();
     folder.write(&page("-link-rejected"), &Link { rejected: Some(reason.clone()), ..link() });
     folder.write(&page("-link-busy"), &Link { is_busy: true, ..link() });
-    folder.write(&page("-link-recovery"), &Link { is_recovery: true, ..link() });
-    let form = |throttled_until| Forgot::Form {
-        email: &names.email,
-        asks_organization: false,
-        organization: "",
-        throttled_until,
-    };
+    folder.write(&page("-link-recovery"), &Link { is_recovery: true, sets_password: false, ..link() });
+    folder.write(&page("-link-recovery-password"), &Link { is_recovery: true, ..link() });
+    let form = |wait| Forgot::Form { email: &names.email, asks_organization: false, organization: "", wait };
     folder.write(&page("-forgot"), &ForgotPage { frame: frame(), state: form(None) });
-    folder.write(&page("-forgot-throttled"), &ForgotPage { frame: frame(), state: form(Some(at("30T09:51:37"))) });
+    folder
+        .write(&page("-forgot-throttled"), &ForgotPage { frame: frame(), state: form(Some("10 minutes".to_owned())) });
     let page_of = || PasswordPage {
         frame: frame(),
         email: &names.email,
@@ -197,24 +196,29 @@ fn password_pages(folder: &mut Folder, names: &Names) {
     for (name, problem) in [
         ("-change-wrong", account_password::Problem::WrongPassword),
         ("-change-rejected", account_password::Problem::Rejected(reason)),
-        ("-change-throttled", account_password::Problem::Throttled { until: at("30T09:41:37") }),
+        ("-change-throttled", account_password::Problem::Throttled { wait: "30 seconds".to_owned() }),
         ("-change-busy", account_password::Problem::Busy),
     ] {
         folder.write(&page(name), &PasswordPage { problem: Some(problem), api_keys: 1, ..page_of() });
     }
 }
 
-fn account_pages(folder: &mut Folder, names: &Names) {
-    let page = |name: &str| format!("account{name}{}", names.suffix);
-    let session = |id: &str, is_this| SessionRow {
+fn session(names: &Names, id: &str, is_this: bool) -> SessionRow {
+    SessionRow {
         id: id.to_owned(),
         browser: names.agent.clone(),
         network: Some("203.0.113.0/24".to_owned()),
         since: at("29T07:58:30"),
         last_seen: at("30T09:02:00"),
+        until: at("30T19:58:30"),
         method: "with password",
         is_this,
-    };
+    }
+}
+
+fn account_pages(folder: &mut Folder, names: &Names) {
+    let page = |name: &str| format!("account{name}{}", names.suffix);
+    let session = |id, is_this| session(names, id, is_this);
     let account = || AccountPage {
         frame: Frame::default(),
         name: names.name.clone(),
@@ -247,19 +251,19 @@ fn account_pages(folder: &mut Folder, names: &Names) {
         is_sso_user: true,
         password_set: None,
         api_keys: 0,
-        sessions: vec![SessionRow { method: "through Entra ID", ..session("ses_1", true) }],
+        sessions: vec![SessionRow { method: "through the identity provider", ..session("ses_1", true) }],
         identities: vec![
             IdentityRow {
                 id: None,
                 provider: &names.provider,
-                bound: at("09T10:31:02"),
+                linked: at("09T10:31:02"),
                 last_used: Some(at("30T09:41:00")),
                 email_seen: None,
             },
             IdentityRow {
                 id: None,
                 provider: "Google",
-                bound: at("09T10:31:02"),
+                linked: at("09T10:31:02"),
                 last_used: None,
                 email_seen: Some(&names.email),
             },
@@ -274,7 +278,7 @@ fn account_pages(folder: &mut Folder, names: &Names) {
     let linked = || IdentityRow {
         id: Some("sid_1".to_owned()),
         provider: &names.provider,
-        bound: at("30T09:41:00"),
+        linked: at("30T09:41:00"),
         last_used: None,
         email_seen: Some(&names.email),
     };
@@ -298,6 +302,14 @@ fn account_pages(folder: &mut Folder, names: &Names) {
     folder.write(
         &page("-session-ended"),
         &AccountPage { notice: Some(account::Notice::SessionEnded), api_keys: 1, ..account() },
+    );
+    folder.write(
+        &page("-sessions-ended"),
+        &AccountPage {
+            notice: Some(account::Notice::OtherSessionsEnded),
+            sessions: vec![session("ses_1", true)],
+            ..account()
+        },
     );
 }
 
@@ -362,6 +374,7 @@ fn sso_and_invitation_pages(folder: &mut Folder, names: &Names) {
             frame: Frame::default(),
             is_link: name == "already-linked",
             failure,
+            email: Some(&names.email),
             provider: &names.provider,
             start: "sso/meridian/entra/start",
             request_id: "req_01m8ke8gj6ewcrj1nttepf7kr7".to_owned(),
@@ -382,8 +395,13 @@ fn sso_and_invitation_pages(folder: &mut Folder, names: &Names) {
         problem: None,
     };
     folder.write(&format!("invitation{}", names.suffix), &page());
-    let problem = Some("The account can’t be created: password: shorter than 12 characters.".to_owned());
-    folder.write(&format!("invitation-rejected{}", names.suffix), &invitation::Page { problem, ..page() });
+    for (name, problem) in [
+        ("rejected", invitation::Problem::Password("Shorter than 12 characters.".to_owned())),
+        ("wrong", invitation::Problem::Other("Name: must not be empty.".to_owned())),
+    ] {
+        let page = invitation::Page { problem: Some(problem), ..page() };
+        folder.write(&format!("invitation-{name}{}", names.suffix), &page);
+    }
     let accepted = invitation::Accepted { frame: Frame::default(), email: &names.email };
     folder.write(&format!("invitation-accepted{}", names.suffix), &accepted);
 }
@@ -426,14 +444,14 @@ fn pages_without_names(folder: &mut Folder) {
     folder.write("login-command-line", &LoginPage { frame: frame(), state });
     folder.write("sign-out-done", &SignOutPage { frame: frame(), state: SignOut::Done { provider: None } });
     let expired = "The link has expired; ask for a new one.";
-    for (name, heading, detail, is_transient, offers_sign_in) in [
-        ("error-not-found", "Page not found", "No such route; see /docs.", false, false),
+    for (name, heading, detail, is_transient, is_signed_in) in [
+        ("error-not-found", "Page not found", "There is no page at this address.", false, true),
         (
             "error-internal",
             "Something went wrong",
             "Internal error; see the server log for this request ID.",
             false,
-            false,
+            true,
         ),
         (
             "error-busy",
@@ -442,11 +460,11 @@ fn pages_without_names(folder: &mut Folder) {
             true,
             false,
         ),
-        ("error-link", "This link can’t be used", expired, false, true),
+        ("error-link", "This link can’t be used", expired, false, false),
     ] {
         let request_id = Some("req_01m8ke8gj6ewcrj1nttepf7kr7".to_owned());
         let (frame, detail) = (frame(), detail.to_owned());
-        folder.write(name, &ErrorPage { frame, heading, detail, is_transient, offers_sign_in, request_id });
+        folder.write(name, &ErrorPage { frame, heading, detail, is_transient, is_signed_in, request_id });
     }
     folder.write("guide-api-keys", &guide::ApiKeys { frame: frame() });
     folder.write("guide-collaborators", &guide::Collaborators { frame: frame() });

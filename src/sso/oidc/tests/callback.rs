@@ -67,11 +67,11 @@ fn s_64_a_response_of_another_issuer_is_rejected() {
     };
     let own = format!("&iss={}", ISSUER.replace('/', "%2F"));
     assert_eq!((check(&own, true), check(&own, false), check("", false)), (Ok(()), Ok(()), Ok(())));
-    assert_eq!(check("", true), Err(DenialClass::BadState));
-    assert_eq!(check("&iss=", true), Err(DenialClass::BadState));
+    assert_eq!(check("", true), Err(DenialClass::ProviderError));
+    assert_eq!(check("&iss=", true), Err(DenialClass::ProviderError));
     for required in [true, false] {
-        assert_eq!(check("&iss=https://evil.example", required), Err(DenialClass::BadState));
-        assert_eq!(check(&format!("{own}/"), required), Err(DenialClass::BadState));
+        assert_eq!(check("&iss=https://evil.example", required), Err(DenialClass::ProviderError));
+        assert_eq!(check(&format!("{own}/"), required), Err(DenialClass::ProviderError));
     }
 }
 
@@ -92,7 +92,7 @@ fn s_61_the_request_has_a_code_challenge_and_keeps_the_query_of_the_endpoint() {
         scopes: "openid email",
         login_hint: Some("ada@example.com"),
         max_age: Some(3_600),
-        prompts: false,
+        prompt: None,
     };
     let url = flow.authorization_url(&metadata, &request);
     assert_eq!(
@@ -101,8 +101,10 @@ fn s_61_the_request_has_a_code_challenge_and_keeps_the_query_of_the_endpoint() {
          example.org%2Fsso%2Fdefault%2Fone%2Fcallback&scope=openid+email&state=the-state&nonce=the-nonce&code_challenge=\
          E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM&code_challenge_method=S256&login_hint=ada%40example.com&max_age=3600"
     );
-    let again =
-        flow.authorization_url(&metadata, &Request { prompts: true, max_age: Some(0), login_hint: None, ..request });
+    let again = flow.authorization_url(
+        &metadata,
+        &Request { prompt: Some("login"), max_age: Some(0), login_hint: None, ..request },
+    );
     assert!(again.as_str().ends_with("&max_age=0&prompt=login"), "{again}");
 }
 

@@ -115,6 +115,7 @@ pub(super) fn expected(required: &Map<String, Value>) -> Expected<'_> {
         started_at: now(),
         max_age: None,
         subject_claim: "sub",
+        email_claim: "email",
         required_claims: required,
     }
 }
