@@ -146,7 +146,7 @@ async fn one_credential_counts() {
 #[tokio::test]
 async fn a_planted_session_does_not_become_the_persons() {
     let app = TestApp::spawn().await;
-    let (eve_id, eve) = app.signed_in("eve@example.com").await;
+    let (eve_id, _) = app.signed_in("eve@example.com").await;
     let (ada_id, _) = app.signed_in("ada@example.com").await;
     let fields = [("email", "ada@example.com"), ("password", PASSWORD)];
     let mut planted = String::new();
