@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 use crate::support::gate::{TIMEOUT, eventually};
 use crate::support::{Actor, TestApp};
 
-const ME: &str = "/api/v2/userinfo/";
+/// A route that needs the caller and nothing else.
+const ME: &str = "/api/v2/userinfo/check_is_feature_flag_on";
 
 /// The number of lookups of API keys by id, from PostgreSQL's statistics. Each backend buffers its counters, so the
 /// backends of all connections are made to flush them.

@@ -425,14 +425,20 @@ async fn a_key_that_may_only_write_gets_the_result_of_what_it_wrote() {
     let ada =
         app.owner.get("/api/v2/organization_collaborators/?email=ada@example.com").await.json()["results"][0].clone();
     let path = format!("/api/v2/organization_collaborators/{}", ada["id"].as_str().unwrap());
-    let request = writer.request("PUT", &path).body(json!({"permission_level": "owner"}).to_string());
-    let updated = Actor::send(request).await;
+    let set_level = async |level: &str| {
+        Actor::send(writer.request("PUT", &path).body(json!({"permission_level": level}).to_string())).await
+    };
+    let updated = set_level("collaborator").await;
     assert_eq!(
         (updated.status, updated.json()["result"]["permission_level"].as_str()),
-        (200, Some("owner")),
+        (200, Some("collaborator")),
         "{}",
         updated.text
     );
+    // An owner could create a key without scopes.
+    let refused = set_level("owner").await;
+    let detail = "not permitted: `owner.grant` requires an API key that is not limited to scopes";
+    assert_eq!((refused.status, &refused.error()["detail"]), (403, &json!(detail)));
     // Reading is still denied.
     assert_eq!((writer.get(&path).await.status, writer.get("/api/v2/batches").await.status), (403, 403));
 }
