@@ -318,7 +318,7 @@ async fn objects_missing_from_the_schema_are_named() {
         (
             "drop table passwords, login_approvals, organization_policy_bindings cascade",
             "table invitations, table login_approvals, table organization_policy_bindings, table passwords, \
-             constraint users.users_email_key_key, 2 more",
+             constraint users.users_email_key_key, 4 more",
         ),
     ] {
         database.run(&[done]).await;
