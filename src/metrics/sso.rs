@@ -73,6 +73,7 @@ impl Default for SsoMetrics {
             refreshes: Family::default(),
         };
         for endpoint in SsoEndpoint::ALL {
+            drop(metrics.durations.get_or_create(&[("endpoint", endpoint.as_str())]));
             for outcome in ["ok", "rejected", "failed"] {
                 drop(metrics.requests.get_or_create(&[("endpoint", endpoint.as_str()), ("outcome", outcome)]));
             }

@@ -19,7 +19,7 @@ async fn the_account_page_shows_and_ends_sessions() {
         &user_id,
         "Change password</a>",
         "You have none.",
-        "with password from network 127.0.0.0/24 · since ",
+        "with password from network 127.0.0.0/24 · since&nbsp;",
         "<strong><bdi>Firefox on Linux</bdi></strong> <span class=\"tag\">this browser</span>",
         "aria-label=\"End the session of Firefox on Linux since ",
         "End all other sessions",
