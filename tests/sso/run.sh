@@ -16,8 +16,8 @@ node=$PWD/target/sso-node
 if (has claims || has userinfo) && ! cmp -s tests/sso/package.json "$node/package.json"; then
     rm -rf "$node"
     mkdir -p "$node"
-    npm install --prefix "$node" --no-package-lock --no-save --no-audit --no-fund --loglevel=error \
-        $(sed -n 's/^ *"\([a-z-]*\)": "\([0-9.]*\)",*$/\1@\2/p' tests/sso/package.json) >/dev/null
+    mapfile -t packages < <(sed -n 's/^ *"\([a-z-]*\)": "\([0-9.]*\)",*$/\1@\2/p' tests/sso/package.json)
+    npm install --prefix "$node" --no-package-lock --no-save --no-audit --no-fund --loglevel=error "${packages[@]}" >/dev/null
     cp tests/sso/package.json "$node/package.json"
 fi
 if has django; then make_venv sso tests/sso; django=$venv; fi
