@@ -313,8 +313,8 @@ async fn recover(args: &Args) -> Result<(), Exit> {
     let (email, until) = (output::clean(&link.email), output::time(link.expires_at));
     output::say(&format!("recovery link for {email}, shown only once; it works once, until {until} (15 minutes)"));
     output::say(
-        "it sets a password (with SSO, none is needed) and signs in for an hour, without SSO and a second factor; the other \
-         sessions of the user end",
+        "a user with a password sets a new one, a user of single sign-on needs none; the session ends after an hour, and all \
+         other sessions of the user end",
     );
     if let Some(warning) = warning {
         output::say(&format!("warning: {warning}"));
