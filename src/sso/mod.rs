@@ -7,17 +7,22 @@
 //! | `cookie` | what a sign-in in progress has to remember |
 //! | `provider`, `providers` | the settings of a provider; the operations on providers |
 //! | `matching` | which account an identity belongs to |
-//! | `sign_in`, `logout` | the way to the provider and back; the provider ends sessions |
+//! | `sign_in`, `linking` | the way to the provider and back: to a session, or to another identity of an account |
+//! | `answer`, `arrival` | what the provider says about a person; who that is here |
+//! | `logout` | the provider ends sessions, and signing out there |
 //! | `identities` | binding identities by command; users of single sign-on |
 //! | `denial` | why a sign-in fails |
 //! | `health` | what `muster doctor` examines |
 
+mod answer;
+mod arrival;
 mod cache;
 mod cookie;
 mod denial;
 mod fetch;
 mod health;
 mod identities;
+mod linking;
 mod logout;
 mod matching;
 mod oidc;
@@ -34,6 +39,7 @@ pub(crate) use cookie::{
 pub use denial::{Denial, DenialClass};
 pub use health::{Health, health};
 pub use identities::{bind, identities, own_identities, set_sso, unbind, unlink};
+pub use logout::provider_of;
 pub use provider::{EmailProof, Preset, ProviderName, ProviderSettings, TokenAuth, base_url, redirect_uri};
 pub use providers::{
     ClientSecrets, Probe, ProviderSummary, ProviderUses, Resealed, authorize, check_seal_keys, create, get, list,
@@ -41,5 +47,5 @@ pub use providers::{
 };
 pub use read::{Identity, StoredProvider};
 pub use service::Sso;
-pub use sign_in::{Arrived, Departed, Departure, Provider, Purpose, SsoError, enabled, provider_of};
+pub use sign_in::{Arrived, Departed, Departure, Provider, Purpose, SsoError, enabled};
 pub(crate) use write::delete_old_uses;
