@@ -42,58 +42,42 @@ pub(super) async fn set(change: &mut Change, before: SignInPolicy, policy: SignI
     )
     .execute(change.connection())
     .await?;
-    let ended = match policy.sso_mode {
-        SsoMode::Off => end_sso_sessions(change).await?,
-        SsoMode::Required => end_sessions_of_bound_users(change).await?,
-        SsoMode::Optional => Vec::new(),
-    };
-    let sessions = ended.into_iter().filter(|was_alive| *was_alive).count();
+    let sessions = end_sessions(change, policy.sso_mode).await?;
     let rules = |policy: SignInPolicy| [policy.sso_mode.as_str(), policy.owners_sso.as_str()];
     change.record(Event::SignInPolicySet { organization_id, before: rules(before), after: rules(policy), sessions });
     Ok(sessions)
 }
 
-async fn end_sso_sessions(change: &mut Change) -> Result<Vec<bool>> {
+/// Ends the sessions of users whom the policy does not allow to have them. It is written already.
+async fn end_sessions(change: &mut Change, mode: SsoMode) -> Result<usize> {
+    let reason = match mode {
+        SsoMode::Off => "sso_off",
+        SsoMode::Required => "sso_required",
+        SsoMode::Optional => return Ok(0),
+    };
     let (organization_id, now) = (change.organization_id(), change.now());
-    Ok(sqlx::query_scalar!(
-        r#"
-        with locked as (
-            select session_id from sessions
-            where organization_id = $1 and method = 'sso' and ended_at is null
-            order by session_id
-            for no key update
-        )
-        update sessions s set ended_at = $2, end_reason = 'sso_off'
-        from locked
-        where s.organization_id = $1 and s.session_id = locked.session_id
-        returning s.expires_at > $2 and s.idle_expires_at > $2 as "was_alive!"
-        "#,
-        organization_id as Id<Organization>,
-        now,
-    )
-    .fetch_all(change.connection())
-    .await?)
-}
-
-async fn end_sessions_of_bound_users(change: &mut Change) -> Result<Vec<bool>> {
-    let (organization_id, now) = (change.organization_id(), change.now());
-    Ok(sqlx::query_scalar!(
+    let ended = sqlx::query_scalar!(
         r#"
         with locked as (
             select session_id from sessions s
-            where organization_id = $1 and method not in ('sso', 'recovery') and ended_at is null
-                and exists (select from sso_bound_users b where b.organization_id = $1 and b.user_id = s.user_id)
+            where organization_id = $1 and ended_at is null and case $3
+                when 'sso_off' then method = 'sso'
+                else method not in ('sso', 'recovery')
+                    and exists (select from sso_bound_users b where b.organization_id = $1 and b.user_id = s.user_id)
+            end
             order by session_id
             for no key update
         )
-        update sessions s set ended_at = $2, end_reason = 'sso_required'
+        update sessions s set ended_at = $2, end_reason = $3
         from locked
         where s.organization_id = $1 and s.session_id = locked.session_id
         returning s.expires_at > $2 and s.idle_expires_at > $2 as "was_alive!"
         "#,
         organization_id as Id<Organization>,
         now,
+        reason,
     )
     .fetch_all(change.connection())
-    .await?)
+    .await?;
+    Ok(ended.into_iter().filter(|was_alive| *was_alive).count())
 }
