@@ -198,7 +198,7 @@ async fn owner(app: &TestApp) -> Browser {
 /// what does is accepted with the type that the route reads, and only with that.
 #[tokio::test]
 async fn only_pages_of_this_server_change_something_with_the_cookie() {
-    // The clock stands still, so that no last use is recorded.
+    // With a fixed time, no last use is recorded.
     let time = Arc::new(Mutex::new(chrono::Utc::now()));
     let app = TestApp::spawn_at(Clock::Manual(time), with_mail).await;
     let own = app.app.config.server.public_url.clone();

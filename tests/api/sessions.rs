@@ -6,6 +6,7 @@ use muster::clock::Clock;
 use serde_json::{Value, json};
 
 use crate::support::browser::{Browser, PASSWORD, SESSION};
+use crate::support::gate::eventually;
 use crate::support::{Actor, TestApp};
 
 const SESSIONS: &str = "/api/v2/users/sessions";
@@ -103,15 +104,7 @@ async fn sessions_end_when_idle_and_in_any_case() {
     *time.lock().unwrap() += chrono::TimeDelta::minutes(59);
     assert_eq!(browser.get("/api/v2/userinfo/").await.status, 200);
     // The use is recorded in the background.
-    let mut recorded = false;
-    for _ in 0..200 {
-        recorded = expiry("select idle_expires_at from sessions").await > idle;
-        if recorded {
-            break;
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-    }
-    assert!(recorded);
+    eventually("the use is recorded", async || expiry("select idle_expires_at from sessions").await > idle).await;
     *time.lock().unwrap() += chrono::TimeDelta::minutes(61);
     let over = browser.get("/api/v2/userinfo/").await;
     assert_eq!((over.status, over.error()["detail"].as_str()), (401, Some("the session has expired; sign in again")));
@@ -287,15 +280,11 @@ async fn old_sessions_are_deleted() {
     )
     .await;
     let housekeeping = tokio::spawn(muster::jobs::run_housekeeping(app.app.clone()));
-    for _ in 0..200 {
-        let left: i64 = app
-            .db_value("select (select count(*) from sessions) + (select count(*) from throttles where full_at < now())")
-            .await;
-        if left == 1 {
-            break;
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-    }
+    eventually("what is over is deleted", async || {
+        let left = "select (select count(*) from sessions) + (select count(*) from throttles where full_at < now())";
+        app.db_value::<i64>(left).await == 1
+    })
+    .await;
     housekeeping.abort();
     assert_eq!(app.db_value::<i64>("select count(*) from sessions").await, 1);
     assert_eq!(browser.get("/api/v2/userinfo/").await.status, 200);

@@ -9,6 +9,7 @@ use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use muster::caller::Caller;
+use muster::config::Config;
 use muster::secret::Secret;
 use muster::sso::{self, ClientSecrets, ProviderSettings};
 use reqwest::Url;
@@ -168,11 +169,13 @@ impl Browser {
 
 /// A server with settings for single sign-on with a provider on this machine.
 pub async fn spawn_for_sso() -> TestApp {
-    TestApp::spawn_with(|config| {
-        config.server.public_url = "http://127.0.0.1".to_owned();
-        config.secrets.seal_key = Secret::new("a seal key that is long enough for the tests");
-    })
-    .await
+    TestApp::spawn_with(configure_for_sso).await
+}
+
+/// Sets what single sign-on with a provider on this machine needs.
+pub fn configure_for_sso(config: &mut Config) {
+    config.server.public_url = "http://127.0.0.1".to_owned();
+    config.secrets.seal_key = Secret::new("a seal key that is long enough for the tests");
 }
 
 /// The local operator of a server.

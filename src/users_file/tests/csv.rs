@@ -234,7 +234,7 @@ fn a_list_of_users_can_be_a_list_or_export_of_muster() {
             assert_eq!(named(contents, text), [json!({ "user": user })], "{text}");
         }
     }
-    // An ID of a membership is no user, other columns are not left out, and in other files none is.
+    // Rejected: the ID of a membership, columns that no export of muster has, and columns of files that change users.
     for (contents, text) in [
         (Contents::NAMED, "id,name\nide_1,Ada\n"),
         (Contents::NAMED, "user,department\na@x.org,x\n"),
