@@ -127,3 +127,19 @@ fn new_user(email: EmailAddress, claims: &Map<String, Value>) -> Result<NewUser>
         attributes: Attributes::default(),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sso::DenialClass;
+
+    #[test]
+    fn a_subject_that_is_an_address_is_not_in_the_log() {
+        let unmatched = Unmatched { class: DenialClass::NoAccount, why: "no account has the address", user_id: None };
+        assert_eq!(denied(unmatched, "00u1").detail, "no account has the address; the subject is \"00u1\"");
+        assert_eq!(
+            denied(unmatched, "ada@example.com").detail,
+            "no account has the address; the subject is an address"
+        );
+    }
+}

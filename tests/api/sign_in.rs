@@ -277,13 +277,13 @@ async fn a_sign_in_that_finds_no_place_costs_nothing() {
     // The token of her link.
     app.db_execute("delete from throttles").await;
     // Each takes as long as an imported hash may: one is verified, and the others have all places.
-    let costly = "$argon2id$v=19$m=262144,t=10,p=1$c2FsdHNhbHRzYWx0c2FsdA$MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE";
+    let costly = format!("$argon2id$v=19$m=262144,t=10,p=1${}${}", "A".repeat(22), "A".repeat(43));
     let hasher = &app.app.hasher;
     let mut verifying = JoinSet::new();
     eventually("all places are taken", async || {
         while verifying.len() <= PLACES {
-            let hasher = Arc::clone(hasher);
-            verifying.spawn(async move { hasher.verify(Secret::new("a password"), costly.to_owned()).await });
+            let (hasher, stored) = (Arc::clone(hasher), costly.clone());
+            verifying.spawn(async move { hasher.verify(Secret::new("a password"), stored).await });
         }
         tokio::task::yield_now().await;
         // Those that found no place.
@@ -329,6 +329,22 @@ async fn guesses_at_an_account_are_throttled() {
     }
     // The right password does not help a stranger's browser now.
     assert_eq!(Browser::of(&app).sign_in("ada@example.com", PASSWORD).await.status, 429);
+}
+
+/// S-12: tokens that were taken while the database's clock was ahead don't lock anybody out once it is right.
+#[tokio::test]
+async fn a_clock_of_the_database_that_was_ahead_locks_nobody_out() {
+    let app = TestApp::spawn().await;
+    app.signed_in("ada@example.com").await;
+    assert_eq!(Browser::of(&app).sign_in("ada@example.com", "guess").await.status, 401);
+    app.db_execute("update throttles set full_at = full_at + interval '10 days'").await;
+    assert_eq!(Browser::of(&app).sign_in("ada@example.com", PASSWORD).await.status, 200);
+    // The limit is that of any other day.
+    let mut statuses = Vec::new();
+    for _ in 0..11 {
+        statuses.push(Browser::of(&app).sign_in("ada@example.com", "guess").await.status);
+    }
+    assert_eq!(statuses, [&[401; 10][..], &[429]].concat());
 }
 
 /// S-15: a browser in which the user has signed in has buckets of its own, until the password changes.

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::support::browser::{Browser, SESSION};
 use crate::support::gate::eventually;
 use crate::support::idp::{CALLBACK, Idp, SECRET, START, configure_for_sso, operator, spawn_for_sso};
-use crate::support::{Answer, TestApp, sso as sso_user, with_password};
+use crate::support::{Actor, Answer, TestApp, sso as sso_user, with_password};
 
 /// A server with a provider and an account of single sign-on, ada@example.com.
 async fn with_ada() -> (TestApp, Idp) {
@@ -489,6 +489,36 @@ async fn a_user_with_a_password_is_not_bound_and_unknown_people_can_be_created()
     let other = Browser::of(&app);
     let answer = other.sign_in_at(&idp).await;
     assert_refused(&app, &other, &answer, "sso_no_account").await;
+}
+
+/// S-80: a user who becomes one with a password loses the identities, by whichever request.
+#[actix_web::test]
+async fn a_user_who_is_no_longer_one_of_single_sign_on_loses_the_identities() {
+    let (app, idp) = with_ada().await;
+    let ada: String = {
+        let browser = Browser::of(&app);
+        assert_signed_in(&browser.sign_in_at(&idp).await);
+        browser.get("/api/v2/userinfo/").await.json()["result"]["id"].as_str().unwrap().to_owned()
+    };
+    let to_password = json!({ "is_sso_user": false });
+    let back = json!({ "is_sso_user": true });
+    let path = format!("/api/v2/users/{ada}");
+    let one = async |edit: &Value| Actor::send(app.owner.request("PATCH", &path).json(edit)).await.status;
+    let list = async |edit: &Value| {
+        let mut row = edit.clone();
+        row["user"] = json!(ada);
+        app.owner.post("/api/v2/users/admin_batch_update", &json!([row])).await.status
+    };
+    for is_list in [false, true] {
+        let edit = async |edit| if is_list { list(edit).await } else { one(edit).await };
+        assert_eq!(edit(&to_password).await, 200);
+        assert_eq!(app.db_value::<i64>("select count(*) from sso_identities").await, 0);
+        let browser = Browser::of(&app);
+        let answer = browser.sign_in_at(&idp).await;
+        assert_refused(&app, &browser, &answer, "sso_password_user").await;
+        assert_eq!(edit(&back).await, 200);
+        assert_signed_in(&Browser::of(&app).sign_in_at(&idp).await);
+    }
 }
 
 /// S-71: who has lost access does not sign in.

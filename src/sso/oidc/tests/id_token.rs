@@ -316,6 +316,8 @@ fn s_68_with_a_maximum_age_the_time_of_authentication_must_be_recent() {
     assert_denied(aged(0, Some(json!(1_799_999_900))), "sso_bad_token", "did not authenticate the person again");
     assert!(aged(0, Some(json!(1_799_999_941.5))).is_ok());
     assert!(aged(3_600, Some(json!(1_799_997_000))).is_ok());
+    assert!(aged(3_600, Some(json!(1_800_000_060))).is_ok());
+    assert_denied(aged(3_600, Some(json!(1_800_000_061))), "sso_bad_token", "`auth_time` is in the future");
     assert!(aged(3_600, Some(json!(1_799_996_000))).is_err());
 }
 
