@@ -169,6 +169,9 @@ pub(crate) async fn start(
     let NewSession { token, user_id, method, stage, provider, .. } = session;
     let (provider, named) = (provider.clone(), method.as_str());
     change.record(Event::SessionStarted { user_id: *user_id, method: named, stage: *stage, provider });
+    for session_id in write::end_surplus(change, *user_id, token.id).await? {
+        change.record(Event::SessionEnded { session_id, user_id: *user_id, reason: write::TOO_MANY });
+    }
     app.metrics.sign_ins.count(method.as_str());
     Ok(Some(StartedSession {
         session_id: token.id,

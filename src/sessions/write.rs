@@ -13,6 +13,9 @@ use crate::links;
 /// The most sessions of a user: one more ends the oldest one.
 const MOST_SESSIONS: i64 = 25;
 
+/// Why it ends.
+pub(super) const TOO_MANY: &str = "too_many";
+
 /// How long the row of a session stays after its end.
 const KEPT: TimeDelta = TimeDelta::days(30);
 
@@ -77,34 +80,33 @@ pub(super) async fn start(change: &mut Change, session: &NewSession, proof: Proo
     )
     .execute(change.connection())
     .await?;
-    let has_started = started.rows_affected() == 1;
-    if has_started {
-        end_surplus(change, session.user_id).await?;
-    }
-    Ok(has_started)
+    Ok(started.rows_affected() == 1)
 }
 
-/// Ends the oldest sessions of a user who has more than [`MOST_SESSIONS`].
-async fn end_surplus(change: &mut Change, user_id: Id<User>) -> Result<()> {
+/// Ends the oldest sessions of a user who has more than [`MOST_SESSIONS`] with a new one.
+pub(super) async fn end_surplus(change: &mut Change, user_id: Id<User>, new: Id<Session>) -> Result<Vec<Id<Session>>> {
     let (organization_id, now) = (change.organization_id(), change.now());
-    sqlx::query!(
+    let ended = sqlx::query_scalar!(
         r#"
-        update sessions set ended_at = $3, end_reason = 'too_many'
+        update sessions set ended_at = $4, end_reason = $5
         where organization_id = $1 and session_id in (
             select session_id from sessions
-            where organization_id = $1 and user_id = $2 and ended_at is null
+            where organization_id = $1 and user_id = $2 and session_id <> $3 and ended_at is null
             order by created_at desc, session_id desc
-            offset $4
+            offset $6
         )
+        returning session_id as "session_id: Id<Session>"
         "#,
         organization_id as Id<Organization>,
         user_id as Id<User>,
+        new as Id<Session>,
         now,
-        MOST_SESSIONS,
+        TOO_MANY,
+        MOST_SESSIONS - 1,
     )
-    .execute(change.connection())
+    .fetch_all(change.connection())
     .await?;
-    Ok(())
+    Ok(ended)
 }
 
 /// Records on the user that they have signed in. It locks the user, which comes first in the order of locks.

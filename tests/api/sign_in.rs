@@ -632,14 +632,15 @@ async fn one_session_more_ends_the_oldest_one() {
     assert_eq!(first.get("/api/v2/userinfo/").await.status, 200);
     let last = Browser::of(&app);
     assert_eq!(last.sign_in("ada@example.com", PASSWORD).await.status, 200);
-    // Within the second for which an instance remembers a session.
-    eventually("the oldest session is over", async || first.get("/api/v2/userinfo/").await.status == 401).await;
+    assert_eq!(first.get("/api/v2/userinfo/").await.status, 401);
     assert_eq!(browsers[0].get("/api/v2/userinfo/").await.status, 200);
     let sessions = last.get("/api/v2/users/sessions").await.json();
     assert_eq!(sessions["results"].as_array().unwrap().len(), 25);
     let reasons: Vec<String> =
         app.db_value("select array_agg(end_reason) from sessions where ended_at is not null").await;
     assert_eq!(reasons, ["too_many"]);
+    let ended = app.owner.get("/api/v2/audit/events?action=session.end").await.json()["results"][0].clone();
+    assert_eq!((&ended["target_kind"], &ended["details"]["reason"]), (&json!("session"), &json!("too_many")));
 }
 
 /// S-48: who can sign in as an owner is decided by a recent sign-in, or by a key that is not limited to scopes.
