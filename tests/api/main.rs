@@ -57,6 +57,7 @@ mod sso_logout;
 mod sso_sign_in;
 mod surface;
 mod tenants;
+mod throttle;
 mod time_limits;
 mod user;
 mod user_apply;
