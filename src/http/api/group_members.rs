@@ -62,7 +62,7 @@ pub(in crate::http) struct MembersChanged {
 /// Add users to a group
 ///
 /// All users of the list or none; on an error, `rows` contains all findings about all rows. Users that already are
-/// members are not an error. Requires an owner; for a group of owners, a key also needs the scope `users:write`.
+/// members are not an error. Requires an owner; for a group of owners, a key must not be limited to scopes.
 #[utoipa::path(post, path = "/api/v2/user_groups/{group_id}/members/add", operation_id = "group_add_members",
     tag = "groups", params(("group_id" = String, Path), DryRun),
     request_body = Vec<GroupUser>,

@@ -47,7 +47,8 @@ struct LinkUser {
 /// Create links to set passwords, all or none
 ///
 /// Each user gets one link, with which they set a password and are signed in. A new link replaces the open one. Users of a batch
-/// who have chosen a password, or whose hash was imported, get none. The links are in this response only. Links of owners need a recent sign-in, if the request is authenticated by a session. Requires an owner.
+/// who have chosen a password, or whose hash was imported, get none. The links are in this response only. Requires an owner; for links
+/// of owners, a key must not be limited to scopes, and a session needs a recent sign-in.
 #[utoipa::path(post, path = "/api/v2/users/password_links", operation_id = "password_link_create", tag = "sign-in",
     request_body = NewPasswordLinks,
     responses(

@@ -82,8 +82,8 @@ pub(in crate::http) struct PlanHeader {
 ///
 /// Takes effect immediately: members of a group with the role `owner` are owners until the binding or their membership
 /// ends. All bindings are set or none; on an error, `rows` contains all findings. With `dry_run`, nothing is written, and
-/// `changes` lists the users who would gain or lose permissions. Requires an owner; to make a group an owner, a key also
-/// needs the scope `users:write`.
+/// `changes` lists the users who would gain or lose permissions. Requires an owner; to make a group an owner, a key must
+/// not be limited to scopes.
 #[utoipa::path(put, path = "/api/v2/policy/{resource_type}/{resource_id}", operation_id = "policy_set",
     tag = "policies",
     params(

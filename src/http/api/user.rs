@@ -100,7 +100,8 @@ pub(in crate::http) async fn get(request: HttpRequest, app: web::Data<App>, call
 ///
 /// Changes the fields in the body: name, last name, title, e-mail address, sign-in method, permission level,
 /// expiry, attributes. If any field is invalid, nothing is written, and `rows` of the error contains all findings. Only the title and the permission level of a
-/// service account can be changed. The last owner can't be demoted. Requires an owner.
+/// service account can be changed. The last owner can't be demoted. Requires an owner; to change the address or the sign-in method of an
+/// owner, or to make one, a key must not be limited to scopes, and a session needs a recent sign-in.
 #[utoipa::path(patch, path = "/api/v2/users/{user_id}", operation_id = "user_update", tag = "users",
     params(("user_id" = String, Path), IfMatch),
     request_body = UserChange,

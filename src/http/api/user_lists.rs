@@ -70,7 +70,7 @@ pub(in crate::http) struct UserChangeRow {
 /// Changes the fields in each row: name, last name, title, e-mail address, sign-in method, permission level, expiry,
 /// attributes.
 /// Users can swap
-/// addresses within a list. The last owner can't be demoted.
+/// addresses within a list. The last owner can't be demoted. For owners, keys and sessions are limited as for one user.
 /// If any row is invalid, nothing is written,
 /// and `rows` of the error contains all findings about all rows. Results are in the order of the request. Requires an owner.
 #[utoipa::path(post, path = "/api/v2/users/admin_batch_update", operation_id = "user_batch_update", tag = "users",
