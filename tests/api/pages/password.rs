@@ -173,7 +173,7 @@ async fn a_recovery_link_of_a_user_with_a_password_says_so() {
         .db_value("select to_char(expires_at at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"') from sessions")
         .await;
     let account = browser.get("/account").await;
-    assert!(account.text.contains(&format!(" · until <time datetime=\"{ends}\">")), "{ends} in {}", account.text);
+    assert!(account.text.contains(&format!(" · until&nbsp;<time datetime=\"{ends}\">")), "{ends} in {}", account.text);
 }
 
 /// S-51: a link of the operator lets a user with single sign-on in without a password.
