@@ -34,5 +34,6 @@ mod sign_in;
 mod sign_in_behind_nginx;
 mod sign_in_policy;
 mod sign_in_without_database;
+mod sso;
 mod stopping;
 mod upgrade;
