@@ -62,6 +62,8 @@ kinds! {
     SsoIdentity = "sid";
     /// An event of the audit log.
     Event = "evt";
+    /// Unfinished work of the pages.
+    Draft = "draft";
     /// An HTTP request.
     Request = "req";
 }

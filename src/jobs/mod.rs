@@ -1,5 +1,5 @@
 //! Background work of the service that no request waits for: failing batches whose process died, suspending users whose
-//! accounts have expired, expiring idempotency keys, deleting old sessions and throttle rows, and appending the counts of repeated denials to the audit log.
+//! accounts have expired, expiring idempotency keys, deleting old sessions, throttle rows and drafts, and appending the counts of repeated denials to the audit log.
 //!
 //! # Decisions
 //!

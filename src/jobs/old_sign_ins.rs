@@ -1,10 +1,10 @@
-//! Deleting sessions and messages that have been over for a while, rows of the throttle that mean nothing any more, and what was
-//! used once long ago.
+//! Deleting sessions and messages that have been over for a while, rows of the throttle that mean nothing any more, drafts that
+//! have expired, and what was used once long ago.
 
 use crate::app::App;
 use crate::error::Result;
 use crate::id::{Id, Organization};
-use crate::{mail, sessions, sign_in, sso};
+use crate::{drafts, mail, sessions, sign_in, sso};
 
 use super::log_failure;
 
@@ -36,7 +36,8 @@ async fn delete_some(app: &App, organization_id: Id<Organization>) -> Result<u64
     let sessions = sessions::delete_old(app, organization_id).await?;
     let throttles = sign_in::delete_old_throttles(app, organization_id).await?;
     let mails = mail::delete_old(app, organization_id).await?;
-    Ok(sessions + throttles + mails + sso::delete_old_uses(app, organization_id).await?)
+    let drafts = drafts::delete_expired(app, organization_id).await?;
+    Ok(sessions + throttles + mails + drafts + sso::delete_old_uses(app, organization_id).await?)
 }
 
 /// The most chunks of an organization in one round; the rest is left to the next one.

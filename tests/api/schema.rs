@@ -69,10 +69,11 @@ async fn undo_knows_every_table_with_data_of_a_user() {
     // Deleting a user deletes the rows of these tables. A new one belongs into `members` of `src/batches/read.rs`, which
     // decides whether a user was used since, or undoing a batch loses its data.
     // `invitations` refers to the user who accepted one, who is not of a batch. A session was started by a sign-in, which the user
-    // has the time of; and a link that nobody has used is no use of the account, nor is the message with it.
+    // has the time of; and a link that nobody has used is no use of the account, nor is the message with it. A draft is gone after a day in any case.
     let known = [
         "api_keys",
         "collaborators",
+        "drafts",
         "invitations",
         "mails",
         "password_links",
