@@ -374,6 +374,12 @@ impl Change {
         Ok(())
     }
 
+    /// Notes that the caller is a session that this change has written: it holds the locks of [`Change::confirm_access`], and has
+    /// checked the same.
+    pub(crate) const fn confirm_new_session(&mut self) {
+        self.is_access_confirmed = true;
+    }
+
     /// Locks what the caller's access rests on, without the key or the session, for a change that locks several of them.
     pub(crate) async fn lock_own_membership(&mut self) -> Result<()> {
         let (organization_id, user_id) = (self.caller.organization_id, self.caller.user_id());

@@ -7,8 +7,8 @@
 //! # Decisions
 //!
 //! *What was judged is judged again when the session is written.* Between the verification of a password and the insert, the
-//! user can be suspended, or the password changed. `start` therefore locks and re-reads both, and the commit confirms the access
-//! of the new session as it does for every caller ([`crate::change`]).
+//! user can be suspended, or the password changed. `start` therefore locks and re-reads both, and with them all that the access of
+//! the new session rests on: the commit has nothing left to confirm ([`crate::change`]).
 //!
 //! *Ending the sessions of a user revokes the user's open links, too* (`end_access`): both are ways in that a suspension or a new
 //! password must close. API keys stay: programs use them, and they have owners who rotate them.
@@ -127,7 +127,7 @@ impl NewSession {
     }
 
     /// The caller of the change that starts the session: the session itself. It can do nothing unless the session is written in
-    /// the same change, because the commit confirms its access.
+    /// the same change, because otherwise the commit confirms its access.
     pub(crate) fn caller(&self) -> Caller {
         Caller {
             organization_id: self.token.organization_id,
@@ -163,13 +163,12 @@ pub(crate) async fn start(
 ) -> Result<Option<StartedSession>> {
     let (expires_at, idle_expires_at) = lifetime(app, change.now(), session.method, session.stage);
     let times = write::Times { expires_at, idle_expires_at };
-    if !write::start(change, session, proof, times).await? {
-        return Ok(None);
-    }
+    let Some(surplus) = write::start(change, session, proof, times).await? else { return Ok(None) };
+    change.confirm_new_session();
     let NewSession { token, user_id, method, stage, provider, .. } = session;
     let (provider, named) = (provider.clone(), method.as_str());
     change.record(Event::SessionStarted { user_id: *user_id, method: named, stage: *stage, provider });
-    for session_id in write::end_surplus(change, *user_id, token.id).await? {
+    for session_id in surplus {
         change.record(Event::SessionEnded { session_id, user_id: *user_id, reason: write::TOO_MANY });
     }
     app.metrics.sign_ins.count(method.as_str());

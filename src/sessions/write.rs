@@ -26,9 +26,14 @@ pub(super) struct Times {
     pub(super) idle_expires_at: DateTime<Utc>,
 }
 
-/// Locks the user, the membership and the password, in the order of all changes, and inserts the session if all that was judged is
-/// still so. `false`: it is not.
-pub(super) async fn start(change: &mut Change, session: &NewSession, proof: Proof, times: Times) -> Result<bool> {
+/// Locks the user, the membership and the password, in the order of all changes, inserts the session if all that was judged is
+/// still so, and ends the oldest sessions of a user who then has more than [`MOST_SESSIONS`]. Returns those; `None`: it is not so.
+pub(super) async fn start(
+    change: &mut Change,
+    session: &NewSession,
+    proof: Proof,
+    times: Times,
+) -> Result<Option<Vec<Id<Session>>>> {
     match session.stage {
         Stage::Full => note_sign_in(change, session.user_id).await?,
         Stage::MustChange => {}
@@ -41,29 +46,42 @@ pub(super) async fn start(change: &mut Change, session: &NewSession, proof: Proo
     let (organization_id, now) = (change.organization_id(), change.now());
     let sha256 = session.token.sha256();
     let agent: Option<String> = session.client.agent.as_ref().map(|agent| agent.chars().take(LONGEST_AGENT).collect());
-    let started = sqlx::query!(
+    let started = sqlx::query_scalar!(
         r#"
         with password as (
             select user_id from passwords
             where organization_id = $1 and user_id = $3 and set_at = $12
             for share
+        ), started as (
+            insert into sessions
+                (organization_id, session_id, user_id, secret_sha256, stage, method, authenticated_at, created_at,
+                 last_seen_at, idle_expires_at, expires_at, address, agent)
+            select $1, $2, $3, $4, $5, $6, $7, $7, $7, $8, $9, $10::text::inet, $11
+            from users u
+            join collaborators c on c.organization_id = $1 and c.user_id = u.user_id
+            where u.organization_id = $1 and u.user_id = $3 and u.status = 'active' and not u.is_service_account
+                and (u.expires_at is null or u.expires_at > $7)
+                and ($12::timestamptz is null or (not u.is_sso_user and exists (select from password)))
+                and case $6
+                    when 'recovery' then true
+                    when 'sso' then not exists (
+                        select from sign_in_policies p where p.organization_id = $1 and p.sso_mode = 'off'
+                    )
+                    else not exists (select from sso_bound_users b where b.organization_id = $1 and b.user_id = $3)
+                end
+            returning session_id
+        ), surplus as (
+            update sessions set ended_at = $7, end_reason = $13
+            where organization_id = $1 and session_id in (
+                -- The new one is not seen here.
+                select session_id from sessions
+                where organization_id = $1 and user_id = $3 and ended_at is null
+                order by created_at desc, session_id desc
+                offset $14
+            )
+            returning session_id
         )
-        insert into sessions
-            (organization_id, session_id, user_id, secret_sha256, stage, method, authenticated_at, created_at,
-             last_seen_at, idle_expires_at, expires_at, address, agent)
-        select $1, $2, $3, $4, $5, $6, $7, $7, $7, $8, $9, $10::text::inet, $11
-        from users u
-        join collaborators c on c.organization_id = $1 and c.user_id = u.user_id
-        where u.organization_id = $1 and u.user_id = $3 and u.status = 'active' and not u.is_service_account
-            and (u.expires_at is null or u.expires_at > $7)
-            and ($12::timestamptz is null or (not u.is_sso_user and exists (select from password)))
-            and case $6
-                when 'recovery' then true
-                when 'sso' then not exists (
-                    select from sign_in_policies p where p.organization_id = $1 and p.sso_mode = 'off'
-                )
-                else not exists (select from sso_bound_users b where b.organization_id = $1 and b.user_id = $3)
-            end
+        select array(select session_id from surplus) as "surplus!: Vec<Id<Session>>" from started
         "#,
         organization_id as Id<Organization>,
         session.token.id as Id<Session>,
@@ -77,36 +95,12 @@ pub(super) async fn start(change: &mut Change, session: &NewSession, proof: Proo
         session.client.origin.address.map(|address| address.to_string()),
         agent,
         set_at,
-    )
-    .execute(change.connection())
-    .await?;
-    Ok(started.rows_affected() == 1)
-}
-
-/// Ends the oldest sessions of a user who has more than [`MOST_SESSIONS`] with a new one.
-pub(super) async fn end_surplus(change: &mut Change, user_id: Id<User>, new: Id<Session>) -> Result<Vec<Id<Session>>> {
-    let (organization_id, now) = (change.organization_id(), change.now());
-    let ended = sqlx::query_scalar!(
-        r#"
-        update sessions set ended_at = $4, end_reason = $5
-        where organization_id = $1 and session_id in (
-            select session_id from sessions
-            where organization_id = $1 and user_id = $2 and session_id <> $3 and ended_at is null
-            order by created_at desc, session_id desc
-            offset $6
-        )
-        returning session_id as "session_id: Id<Session>"
-        "#,
-        organization_id as Id<Organization>,
-        user_id as Id<User>,
-        new as Id<Session>,
-        now,
         TOO_MANY,
         MOST_SESSIONS - 1,
     )
-    .fetch_all(change.connection())
+    .fetch_optional(change.connection())
     .await?;
-    Ok(ended)
+    Ok(started)
 }
 
 /// Records on the user that they have signed in. It locks the user, which comes first in the order of locks.

@@ -48,6 +48,7 @@ pub use device::LIFETIME as DEVICE_LIFETIME;
 pub(crate) use device::issue as issue_device;
 pub(crate) use read::{Account, account_of};
 pub use reset::{ResetRequest, request_reset};
+use throttle::Taken;
 pub(crate) use throttle::{delete_old as delete_old_throttles, limit_link};
 
 /// An attempt to sign in.
@@ -151,7 +152,7 @@ async fn try_sign_in(app: &App, attempt: Attempt, client: &Client) -> Result<Sig
     match judged {
         Ok(Ok(account_judged)) => {
             failpoints::reach("sign_in::verified").await;
-            let signed_in = match start(app, organization_id, &account_judged, client).await {
+            let signed_in = match start(app, organization_id, &account_judged, client, &taken).await {
                 Ok(Some(signed_in)) => signed_in,
                 // Suspended, bound to single sign-on, or another password, since it was judged.
                 Ok(None) => return Err(refuse(user_id, Refusal::WrongPassword.reason(), refused())),
@@ -162,7 +163,6 @@ async fn try_sign_in(app: &App, attempt: Attempt, client: &Client) -> Result<Sig
                     return Err(error);
                 }
             };
-            throttle::give_back(app, organization_id, taken).await;
             if account_judged.needs_rehash {
                 change_password::rehash(app, organization_id, &account_judged, &password, &signed_in.session, client)
                     .await;
@@ -237,24 +237,23 @@ async fn start(
     organization_id: Id<Organization>,
     judged: &Judged,
     client: &Client,
+    taken: &Taken,
 ) -> Result<Option<SignedIn>> {
     let Judged { user_id, set_at, stage, .. } = *judged;
     let session = NewSession::new(app, organization_id, user_id, (Method::Password, stage), client);
     let caller = session.caller();
-    let started =
-        app.change(&caller, Action::SessionStart, Target::User(user_id), async |change| {
-            match sessions::start(app, change, &session, Proof::Password { set_at }).await? {
-                Some(started) => Ok(started),
-                None => Err(refused()),
-            }
-        });
+    let started = app.change(&caller, Action::SessionStart, Target::User(user_id), async |change| {
+        let started = sessions::start(app, change, &session, Proof::Password { set_at }).await?;
+        // Last: other sign-ins wait for the buckets.
+        throttle::give_back_in(change, taken).await?;
+        started.ok_or_else(refused)
+    });
     match started.await {
         Ok(session) => {
             let device = (stage == Stage::Full).then(|| device::issue(app, organization_id, user_id, set_at));
             Ok(Some(SignedIn { session, device }))
         }
-        // The commit also refuses a user who was suspended meanwhile.
-        Err(error) if matches!(error.code(), Code::SignInRefused | Code::Unauthenticated) => Ok(None),
+        Err(error) if error.code() == Code::SignInRefused => Ok(None),
         Err(error) => Err(error),
     }
 }

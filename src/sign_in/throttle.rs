@@ -23,6 +23,7 @@ use uuid::Uuid;
 use super::device::Device;
 use super::write;
 use crate::app::App;
+use crate::change::Change;
 use crate::error::{Error, Result};
 use crate::id::{Id, Organization, PasswordLink, SsoProvider};
 
@@ -200,4 +201,13 @@ pub(crate) async fn give_back(app: &App, organization_id: Id<Organization>, Take
         app.db.observe(&error);
         tracing::warn!(error = error.chain(), "failed to give the tokens of a sign-in back");
     }
+}
+
+/// As [`give_back`], in the change of the success.
+pub(super) async fn give_back_in(change: &mut Change, Taken(buckets): &Taken) -> Result<()> {
+    if buckets.is_empty() {
+        return Ok(());
+    }
+    let organization_id = change.organization_id();
+    write::give_back_in(change.connection(), organization_id, buckets).await
 }

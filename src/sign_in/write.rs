@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use sqlx::PgConnection;
 
 use super::throttle::{Bucket, Throttled};
 use crate::app::App;
@@ -86,9 +87,19 @@ pub(super) async fn take(
 
 /// Gives a token of each bucket back.
 pub(super) async fn give_back(app: &App, organization_id: Id<Organization>, buckets: &[Bucket]) -> Result<()> {
+    let (mut transaction, _) = app.begin(&app.db.interactive).await?;
+    give_back_in(&mut transaction, organization_id, buckets).await?;
+    Ok(transaction.commit().await?)
+}
+
+/// As [`give_back`], in a transaction that does more.
+pub(super) async fn give_back_in(
+    connection: &mut PgConnection,
+    organization_id: Id<Organization>,
+    buckets: &[Bucket],
+) -> Result<()> {
     let ids: Vec<Vec<u8>> = buckets.iter().map(|bucket| bucket.id.to_vec()).collect();
     let costs: Vec<f64> = buckets.iter().map(|bucket| seconds(bucket.cost)).collect();
-    let (mut transaction, _) = app.begin(&app.db.interactive).await?;
     sqlx::query!(
         r#"
         with asked as (
@@ -106,9 +117,9 @@ pub(super) async fn give_back(app: &App, organization_id: Id<Organization>, buck
         &ids,
         &costs,
     )
-    .execute(&mut *transaction)
+    .execute(connection)
     .await?;
-    Ok(transaction.commit().await?)
+    Ok(())
 }
 
 /// Deletes up to 1,000 rows of an organization that mean nothing any more, for the background work. Returns their number.

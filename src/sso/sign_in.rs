@@ -332,10 +332,6 @@ impl Provider {
         match (started.await, class) {
             (Ok(started), _) => Ok(started),
             (Err(_), Some(class)) => Err(denied(class, "judged again when the session was written").into()),
-            // The commit refuses a user who was suspended meanwhile.
-            (Err(error), None) if error.code() == Code::Unauthenticated => {
-                Err(denied(DenialClass::Suspended, "the account lost its access meanwhile").into())
-            }
             (Err(error), None) => Err(error.into()),
         }
     }
