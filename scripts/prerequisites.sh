@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs PostgreSQL's server programs, Python and a C compiler with the system's package manager if they are missing, or
 # prints what to install. With `tests`, also the programs that only tests need: nginx, HAProxy, Prometheus, systemd, curl,
-# Chromium and Node.
+# OpenSSL, Chromium and Node.
 set -euo pipefail
 
 command -v cargo >/dev/null || { echo "error: \`cargo\` not found; install Rust from https://rustup.rs" >&2; exit 2; }
@@ -38,6 +38,8 @@ if [ "${1:-}" = tests ]; then
     have_node || missing+=(node)
     # A test runs the commands of the documentation.
     command -v curl >/dev/null || missing+=(curl)
+    # The certificate of nginx in tests of the pages.
+    command -v openssl >/dev/null || missing+=(openssl)
 fi
 [ ${#missing[@]} -eq 0 ] && exit 0
 
@@ -53,7 +55,7 @@ names() { # names FOR_POSTGRES FOR_PYTHON FOR_CC FOR_PROMETHEUS FOR_NODE
             postgresql) printf '%s ' "$1" ;;
             python3-venv) printf '%s ' "$2" ;;
             cc) printf '%s ' "$3" ;;
-            nginx | haproxy | curl | chromium) printf '%s ' "$what" ;;
+            nginx | haproxy | curl | chromium | openssl) printf '%s ' "$what" ;;
             systemd) printf 'systemd ' ;;
             prometheus) printf '%s ' "$4" ;;
             node) printf '%s ' "$5" ;;

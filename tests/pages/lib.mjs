@@ -7,9 +7,9 @@ const { chromium } = require("playwright-core");
 const axe = fs.readFileSync(require.resolve("axe-core/axe.min.js"), "utf8");
 const { HtmlValidate, FileSystemConfigLoader } = require("html-validate");
 
-export const launch = () => chromium.launch({
+export const launch = (...args) => chromium.launch({
   executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
-  args: ["--no-sandbox"], // the tests may run as root; the pages are muster's own
+  args: ["--no-sandbox", ...args], // the tests may run as root; the pages are muster's own
 });
 
 let failures = 0;
