@@ -1,7 +1,9 @@
 //! `muster sso …`: single sign-on, directly in the database, as the local operator.
 
 use std::io::Read;
+use std::num::ParseIntError;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
 use clap::{Args, Subcommand};
 use serde_json::Value;
@@ -145,14 +147,14 @@ pub(super) struct UpdateArgs {
 /// Settings that can be given when a provider is added and later.
 #[derive(Args, Debug)]
 struct Changes {
-    /// File with the client secret; `-` reads standard input. Without a secret, the client is a public one.
+    /// File with the client secret; `-` reads standard input. Without a secret, the client is a public one; `/dev/null` removes it.
     #[arg(long, value_name = "FILE")]
     client_secret_file: Option<PathBuf>,
     /// Text of the button on the sign-in page [default: the name].
     #[arg(long, value_name = "TEXT")]
     title: Option<String>,
     /// Domain of e-mail addresses that the provider is responsible for; repeat for several. Unknown people are matched by address only
-    /// in these domains.
+    /// in these domains. An empty value: none.
     #[arg(long = "domain", value_name = "DOMAIN")]
     domains: Vec<String>,
     /// Scopes, with a space between them [default: openid email profile].
@@ -173,23 +175,38 @@ struct Changes {
     /// Trust all addresses of this issuer: the same as `--email-proof issuer`.
     #[arg(long, conflicts_with = "email_proof")]
     trust_addresses: bool,
-    /// Claim that must have this value, as JSON or text; repeat for several.
+    /// Claim that must have this value, as JSON or text; repeat for several. An empty value removes it.
     #[arg(long = "require", value_name = "CLAIM=VALUE", value_parser = parse_claim)]
-    required: Vec<(String, Value)>,
+    required: Vec<(String, Option<Value>)>,
     /// Whether to create accounts for unknown people of the domains, as collaborators [default: false].
     #[arg(long = "create", value_name = "BOOL")]
     creates: Option<bool>,
-    /// How long ago the provider may have authenticated a person, in seconds; 0: always again.
+    /// How long ago the provider may have authenticated a person, in seconds; 0: always again; an empty value: any time ago.
     #[arg(long, value_name = "SECONDS")]
-    max_age: Option<u32>,
+    max_age: Option<MaxAge>,
     /// Whether signing out leads to the provider, too [default: false].
     #[arg(long, value_name = "BOOL")]
     logout: Option<bool>,
 }
 
-fn parse_claim(text: &str) -> Result<(String, Value), String> {
+/// A number of seconds. `None`: no limit.
+#[derive(Clone, Copy, Debug)]
+struct MaxAge(Option<u32>);
+
+impl FromStr for MaxAge {
+    type Err = ParseIntError;
+
+    fn from_str(text: &str) -> Result<Self, ParseIntError> {
+        let seconds = Some(text).filter(|text| !text.is_empty()).map(str::parse);
+        seconds.transpose().map(Self)
+    }
+}
+
+/// A required claim. `None`: it is not required.
+fn parse_claim(text: &str) -> Result<(String, Option<Value>), String> {
     let (name, value) = text.split_once('=').ok_or("expected CLAIM=VALUE")?;
-    let value = serde_json::from_str(value).unwrap_or_else(|_| Value::String(value.to_owned()));
+    let value = Some(value).filter(|value| !value.is_empty());
+    let value = value.map(|value| serde_json::from_str(value).unwrap_or_else(|_| Value::String(value.to_owned())));
     Ok((name.to_owned(), value))
 }
 
@@ -208,17 +225,21 @@ impl Changes {
         set(&mut settings.email_proof, self.email_proof.or(self.trust_addresses.then_some(EmailProof::Issuer)));
         set(&mut settings.creates, self.creates);
         set(&mut settings.logout, self.logout);
-        settings.required_claims.extend(self.required);
+        set(&mut settings.max_age, self.max_age.map(|MaxAge(seconds)| seconds));
+        for (name, value) in self.required {
+            match value {
+                Some(value) => drop(settings.required_claims.insert(name, value)),
+                None => drop(settings.required_claims.remove(&name)),
+            }
+        }
         if !self.domains.is_empty() {
             settings.domains = self.domains;
-        }
-        if self.max_age.is_some() {
-            settings.max_age = self.max_age;
+            settings.domains.retain(|domain| !domain.is_empty());
         }
     }
 }
 
-/// Reads a secret from a file, without the line break at its end. `None` for an empty one.
+/// Reads a secret from a file, without the line break at its end. `None` for `/dev/null`.
 fn secret(path: Option<&Path>) -> Result<Option<Secret>, Exit> {
     let Some(path) = path.filter(|path| *path != Path::new("/dev/null")) else { return Ok(None) };
     let bytes = if path == Path::new("-") {
@@ -229,8 +250,10 @@ fn secret(path: Option<&Path>) -> Result<Option<Secret>, Exit> {
         read_file("the client secret", path).map_err(Exit::usage)?
     };
     let text = String::from_utf8(bytes).map_err(|_| Exit::usage("the client secret is not UTF-8 text"))?;
-    let text = text.trim_end_matches(['\r', '\n']);
-    Ok((!text.is_empty()).then(|| Secret::new(text)))
+    match text.trim_end_matches(['\r', '\n']) {
+        "" => Err(Exit::usage("the client secret is empty; `/dev/null` stands for none")),
+        text => Ok(Some(Secret::new(text))),
+    }
 }
 
 pub(super) async fn run(command: Command) -> Result<(), Exit> {
@@ -367,7 +390,8 @@ fn count_identities(count: usize) -> String {
 
 async fn update(args: UpdateArgs) -> Result<(), Exit> {
     let UpdateArgs { name, issuer, client_id, second_client_secret_file, enabled, changes, local } = args;
-    let first = secret(changes.client_secret_file.as_deref())?;
+    let first_file = changes.client_secret_file.clone();
+    let first = secret(first_file.as_deref())?;
     let second = secret(second_client_secret_file.as_deref())?;
     let changes_logout = changes.logout;
     let edit = |settings: &mut ProviderSettings| {
@@ -383,7 +407,7 @@ async fn update(args: UpdateArgs) -> Result<(), Exit> {
         changes.apply(settings);
     };
     let set_secrets = |secrets: &mut ClientSecrets| {
-        if first.is_some() {
+        if first_file.is_some() {
             secrets.first = first;
         }
         if second_client_secret_file.is_some() {

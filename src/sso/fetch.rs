@@ -130,16 +130,32 @@ impl Fetcher {
         sent
     }
 
+    /// Checks that muster may connect to the host of a URL, without a request to it.
+    ///
+    /// # Errors
+    /// As [`Fetcher::get`].
+    pub(crate) async fn check(&self, url: &Url) -> Result<(), String> {
+        self.check_literal(url)?;
+        let host = url.host_str().unwrap_or_default();
+        match (&self.proxy, literal(url)) {
+            (None, None) => resolve(host, self.is_private_allowed).await.map(drop),
+            _ => Ok(()),
+        }
+    }
+
+    /// A literal address is not resolved.
+    fn check_literal(&self, url: &Url) -> Result<(), String> {
+        match literal(url) {
+            Some(address) if self.proxy.is_none() && !is_allowed(address, self.is_private_allowed) => {
+                Err(format!("the address {address} is not allowed for identity providers"))
+            }
+            _ => Ok(()),
+        }
+    }
+
     async fn send(&self, mut request: Request) -> Result<Response, String> {
         request.headers_mut().insert(ACCEPT, HeaderValue::from_static("application/json"));
-        // A literal address is not resolved.
-        let host = request.url().host_str().unwrap_or_default().trim_matches(['[', ']']);
-        if let Ok(address) = host.parse::<IpAddr>()
-            && self.proxy.is_none()
-            && !is_allowed(address, self.is_private_allowed)
-        {
-            return Err(format!("the address {address} is not allowed for identity providers"));
-        }
+        self.check_literal(request.url())?;
         let sent = async {
             let _permit = self.permits.acquire().await.map_err(|error| error.to_string())?;
             let mut response = self.client()?.execute(request).await.map_err(describe)?;
@@ -199,16 +215,27 @@ impl Resolve for Resolver {
     fn resolve(&self, name: Name) -> Resolving {
         let is_private_allowed = self.is_private_allowed;
         Box::pin(async move {
-            let found: Vec<SocketAddr> = tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
-            let allowed: Vec<SocketAddr> =
-                found.iter().copied().filter(|address| is_allowed(address.ip(), is_private_allowed)).collect();
-            if allowed.is_empty() {
-                let found = found.first().map(|address| format!(" ({})", address.ip())).unwrap_or_default();
-                return Err(format!("the name has no address that is allowed for identity providers{found}").into());
-            }
+            let allowed = resolve(name.as_str(), is_private_allowed).await?;
             Ok(Box::new(allowed.into_iter()) as Addrs)
         })
     }
+}
+
+/// The addresses of a name that are allowed.
+async fn resolve(name: &str, is_private_allowed: bool) -> Result<Vec<SocketAddr>, String> {
+    let found = tokio::net::lookup_host((name, 0)).await.map_err(|error| error.to_string())?;
+    let (allowed, denied): (Vec<SocketAddr>, Vec<SocketAddr>) =
+        found.partition(|address| is_allowed(address.ip(), is_private_allowed));
+    if allowed.is_empty() {
+        let denied = denied.first().map(|address| format!(" ({})", address.ip())).unwrap_or_default();
+        return Err(format!("the name has no address that is allowed for identity providers{denied}"));
+    }
+    Ok(allowed)
+}
+
+/// The address of a URL with an address instead of a name.
+fn literal(url: &Url) -> Option<IpAddr> {
+    url.host_str()?.trim_matches(['[', ']']).parse().ok()
 }
 
 /// Whether muster connects to an address.

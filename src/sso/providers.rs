@@ -167,11 +167,25 @@ fn check(app: &App, settings: &mut ProviderSettings) -> Result<Transport> {
     Ok(transport)
 }
 
-/// Reads the metadata and keys of an issuer.
+/// Reads the metadata and keys of an issuer, and checks that muster may connect to the addresses that it needs later.
 async fn probe(app: &App, issuer: &str, transport: Transport) -> Result<Probe> {
-    let fetched = app.in_runtime(cache::fetch(&app.sso.fetcher, issuer, transport)).await;
-    let checked = fetched.and_then(cache::Fetched::usable).map_err(|why| Error::new(Code::Conflict, why));
-    let cache::Fetched { metadata, keys, .. } = checked?;
+    let fetcher = &app.sso.fetcher;
+    let probed = app.in_runtime(async {
+        let fetched = cache::fetch(fetcher, issuer, transport).await?.usable()?;
+        let metadata = &fetched.metadata;
+        let needed = [
+            ("token_endpoint", Some(&metadata.token_endpoint)),
+            ("userinfo_endpoint", metadata.userinfo_endpoint.as_ref()),
+        ];
+        for (name, url) in needed {
+            if let Some(url) = url {
+                fetcher.check(url).await.map_err(|why| format!("`{name}` {url}: {why}"))?;
+            }
+        }
+        Ok(fetched)
+    });
+    let probed = probed.await.map_err(|why: String| Error::new(Code::Conflict, why));
+    let cache::Fetched { metadata, keys, .. } = probed?;
     Ok(Probe {
         authorization_endpoint: metadata.authorization_endpoint.into(),
         token_endpoint: metadata.token_endpoint.into(),

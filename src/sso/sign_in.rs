@@ -304,6 +304,11 @@ impl Provider {
         Ok((callback, pending))
     }
 
+    /// The page for which a person began the sign-in that a response belongs to, as the request named it.
+    pub fn return_to(&self, app: &App, query: &str, cookies: impl Fn(&str) -> Option<String>) -> Option<String> {
+        self.open(app, query, cookies).ok().map(|(_, pending)| pending.return_to).filter(|page| !page.is_empty())
+    }
+
     /// Starts the session. All that was judged is judged again under lock, and the state is used up.
     async fn start(
         &self,

@@ -387,6 +387,26 @@ async fn only_owners_see_mail_and_old_messages_are_deleted() {
     assert_eq!(app.db_value::<i64>("select count(*) from mails").await, 0);
 }
 
+/// The page for a forgotten password asks for the organization only if the page before does not know it.
+#[tokio::test]
+async fn the_page_for_a_forgotten_password_knows_the_organization_of_the_sign_in_page() {
+    let server = SmtpServer::start(Behavior::Accept).await;
+    let app = spawn(&server).await;
+    let browser = Browser::of(&app);
+    let way =
+        |page: &str| page.split_once(r#"<a href="password/forgot"#).unwrap().1.split_once('"').unwrap().0.to_owned();
+    assert_eq!(way(&browser.get("/sign-in?organization=default").await.text), "");
+    let operator = muster::organizations::operator(&app.app).await.unwrap();
+    muster::organizations::create(&app.app, &operator, "Second & Co", &"second".parse().unwrap()).await.unwrap();
+    assert_eq!(way(&browser.get("/sign-in").await.text), "");
+    let named = "?organization=Second%20%26%20Co";
+    assert_eq!(way(&browser.get(&format!("/sign-in{named}")).await.text), named);
+    let fields = [("email", "ada@example.com"), ("password", "a guess"), ("organization", "Second & Co")];
+    assert_eq!(way(&browser.submit("/sign-in", &fields).await.text), named);
+    let form = browser.get(&format!("/password/forgot{named}")).await;
+    assert!(form.text.contains(r#"name="organization" value="Second &#38; Co""#), "{}", form.text);
+}
+
 /// S-36, section 6: the page for a forgotten password sends a link, and says the same for an address that nobody has.
 #[tokio::test]
 async fn the_page_for_a_forgotten_password_sends_a_link() {

@@ -102,6 +102,17 @@ async fn after_a_refusal_another_account_can_be_used() {
     }
     let browser = Browser::of(&app);
     assert!(!browser.depart(START).await.contains("prompt="));
+    // The page for which the person came is kept, whichever way is next.
+    idp.script().claims = json!({ "email": "nobody@example.com" });
+    let location = browser.depart(&format!("{START}?return_to=%2Flogin%2Fx")).await;
+    let answer = browser.get(&format!("{CALLBACK}?{}", idp.agree(&location))).await;
+    for way in ["sso/default/one/start?return_to=%2Flogin%2Fx&#38;another=1", "sign-in?return_to=%2Flogin%2Fx"] {
+        assert!(answer.text.contains(&format!("href=\"../../../{way}\"")), "{way} in {}", answer.text);
+    }
+    let location = browser.depart(&format!("{START}?return_to=%2Flogin%2Fx&another=1")).await;
+    let canceled = idp.agree(&location).replace("code=", "error=access_denied&x=");
+    let denied = browser.get(&format!("{CALLBACK}?{canceled}")).await;
+    assert!(denied.text.contains("href=\"../../../sso/default/one/start?return_to=%2Flogin%2Fx\""), "{}", denied.text);
     // Of another tenant.
     app.db_execute(r#"update sso_providers set required_claims = '{"hd": "example.com"}'"#).await;
     idp.script().claims = json!({ "hd": "evil.example", "email": "ada@evil.example" });

@@ -102,6 +102,57 @@ async fn a_provider_is_added_changed_tested_and_removed() {
     assert_eq!((gone.status, gone.err.as_str()), (Some(1), "error: there is no identity provider one\n"));
 }
 
+/// What was set can be unset.
+#[tokio::test(flavor = "multi_thread")]
+async fn settings_of_a_provider_are_unset_by_empty_values() {
+    let (app, idp) = (TestApp::spawn().await, Idp::start().await);
+    let secret = file(SECRET.as_bytes(), ".secret");
+    let add = ["provider", "add", "one", "--issuer", &idp.issuer, "--client-id", "muster", "--client-secret-file"];
+    let settings = ["--max-age", "600", "--domain", "example.com", "--require", "tid=ours", "--require", "hd=x"];
+    json_of(&sso_command(&app, &[&add[..], &[secret.path().to_str().unwrap()], &settings, &["-o", "json"]].concat()));
+    let update = |more: &[&str]| sso_command(&app, &[&["provider", "update", "one", "-o", "json"], more].concat());
+    let values = |provider: &Value| {
+        ["max_age", "domains", "required_claims", "client_secrets"].map(|name| provider[name].clone())
+    };
+    let all = [json!(600), json!(["example.com"]), json!({ "tid": "ours", "hd": "x" }), json!(1)];
+    assert_eq!(values(&json_of(&update(&["--title", "Ours"]))), all);
+    let unset = ["--max-age", "", "--domain", "", "--require", "tid=", "--client-secret-file", "/dev/null"];
+    assert_eq!(values(&json_of(&update(&unset))), [json!(null), json!([]), json!({ "hd": "x" }), json!(0)]);
+    assert_eq!(values(&json_of(&update(&["--require", r#"hd="""#])))[2], json!({ "hd": "" }));
+    // An empty file is a mistake.
+    let empty = update(&["--client-secret-file", file(b"\n", ".secret").path().to_str().unwrap()]);
+    let why = "error: the client secret is empty; `/dev/null` stands for none\n";
+    assert_eq!((empty.status, empty.err.as_str()), (Some(2), why));
+    assert_eq!(update(&["--max-age", "soon"]).status, Some(2));
+}
+
+/// S-58: an address to which muster never connects is refused before anything is written.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_provider_with_an_endpoint_that_is_not_allowed_is_not_added() {
+    let (app, idp, other) = (TestApp::spawn().await, Idp::start().await, Idp::start().await);
+    let add = ["provider", "add", "one", "--issuer", &idp.issuer, "--client-id", "muster"];
+    let update = ["provider", "update", "one", "--issuer", &other.issuer];
+    for endpoint in ["token_endpoint", "userinfo_endpoint", "jwks_uri"] {
+        for address in ["169.254.169.254", "[fd00:ec2::254]", "[::ffff:169.254.169.254]"] {
+            idp.script().metadata = json!({ endpoint: format!("https://{address}/x") });
+            let refused = sso_command(&app, &add);
+            assert_eq!(refused.status, Some(1), "{endpoint} {address}: {}", refused.out);
+            assert!(refused.err.contains("is not allowed for identity providers"), "{}", refused.err);
+        }
+    }
+    assert_eq!(json_of(&sso_command(&app, &["provider", "list", "-o", "json"])), json!([]));
+
+    idp.script().metadata = json!({});
+    assert_eq!(sso_command(&app, &add).status, Some(0));
+    other.script().metadata = json!({ "token_endpoint": "https://169.254.169.254/token" });
+    let refused = sso_command(&app, &update);
+    let why = "error: `token_endpoint` https://169.254.169.254/token: the address 169.254.169.254 is not allowed for identity \
+               providers\n";
+    assert_eq!((refused.status, refused.err.as_str()), (Some(1), why));
+    let shown = json_of(&sso_command(&app, &["provider", "show", "one", "-o", "json"]));
+    assert_eq!(shown["issuer"], json!(idp.issuer));
+}
+
 /// S-76: what to register for signing out at the provider.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_post_logout_redirect_uri_is_shown_when_signing_out_leads_to_the_provider() {

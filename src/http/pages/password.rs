@@ -137,13 +137,20 @@ fn failed(request: &HttpRequest, error: Error) -> Result<HttpResponse> {
     }
 }
 
+#[derive(Deserialize)]
+struct ForgotQuery {
+    #[serde(default)]
+    organization: String,
+}
+
 /// `GET /password/forgot`.
 pub(in crate::http) async fn forgot(request: HttpRequest, app: web::Data<App>) -> Result<HttpResponse> {
+    let ForgotQuery { organization } = extract::query(&request)?;
     let state = match app.mailer {
         Some(_) => Forgot::Form {
             email: "",
             asks_organization: organizations::only_name(&app).await?.is_none(),
-            organization: "",
+            organization: &organization,
             wait: None,
         },
         None => Forgot::NoMail,

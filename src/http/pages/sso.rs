@@ -103,7 +103,7 @@ async fn begin(app: &App, request: &HttpRequest, parameters: &Start) -> Result<H
     };
     match provider.depart(app, &departure, &session::client(request)).await {
         Ok(departed) => Ok(with_cookie(request, visitor::see_other(&departed.location), departed.cookie)),
-        Err(error) => failed(request, &provider, error),
+        Err(error) => failed(request, &provider, error, return_to),
     }
 }
 
@@ -126,8 +126,8 @@ pub(in crate::http) async fn link(request: HttpRequest, app: web::Data<App>) -> 
                 ContinuePage { frame: Frame::of(&request), provider: provider.title(), location: &departed.location };
             Ok(with_cookie(&request, respond(StatusCode::OK, &page), departed.cookie))
         }
-        Err(SsoError::Denied(denial)) => failed(&request, &provider, SsoError::NotLinked(denial)),
-        Err(error) => failed(&request, &provider, error),
+        Err(SsoError::Denied(denial)) => failed(&request, &provider, SsoError::NotLinked(denial), None),
+        Err(error) => failed(&request, &provider, error, None),
     }
 }
 
@@ -177,7 +177,11 @@ pub(in crate::http) async fn callback(app: web::Data<App>, request: HttpRequest)
         Err(SsoError::Server(error)) if error.code() == Code::ReauthenticationNeeded => {
             reauthenticate(&request, error)?
         }
-        Err(error) => failed(&request, &provider, error).unwrap_or_else(|error| error::page(&request, error)),
+        Err(error) => {
+            let wanted = provider.return_to(&app, request.query_string(), cookie);
+            let page = failed(&request, &provider, error, visitor::return_to(wanted.as_deref()));
+            page.unwrap_or_else(|error| error::page(&request, error))
+        }
     };
     if let Some(name) = sso::cookie_of_query(request.query_string()) {
         session::add(&mut response, &name, "", TimeDelta::zero());
@@ -221,8 +225,13 @@ fn surplus(request: &HttpRequest) -> Vec<String> {
     pending.into_iter().skip(TABS - 1).map(|(name, _)| name).collect()
 }
 
-/// The page of a sign-in, or of a link, that failed.
-fn failed(request: &HttpRequest, provider: &Provider, error: SsoError) -> Result<HttpResponse> {
+/// The page of a sign-in, or of a link, that failed. The other ways to sign in lead to `return_to`, too.
+fn failed(
+    request: &HttpRequest,
+    provider: &Provider,
+    error: SsoError,
+    return_to: Option<&str>,
+) -> Result<HttpResponse> {
     let (denial, is_link) = match error {
         SsoError::Denied(denial) => (denial, false),
         SsoError::NotLinked(denial) => (denial, true),
@@ -233,14 +242,17 @@ fn failed(request: &HttpRequest, provider: &Provider, error: SsoError) -> Result
         DenialClass::BadState | DenialClass::ExpiredFlow => StatusCode::BAD_REQUEST,
         _ => StatusCode::FORBIDDEN,
     };
-    let start = provider.start_path();
+    let way = |path: &str| return_to.map_or_else(|| path.to_owned(), |page| visitor::with_return(path, page));
+    let start = way(provider.start_path().trim_start_matches('/'));
     let page = SsoErrorPage {
         frame: Frame::of(request),
         failure: (&denial).into(),
         is_link,
         provider: provider.title(),
         email: denial.email.as_deref(),
-        start: start.trim_start_matches('/'),
+        another: format!("{start}{}another=1", if start.contains('?') { '&' } else { '?' }),
+        start,
+        sign_in: way("sign-in"),
         request_id: request.extensions().get::<Note>().map(|note| note.request_id.to_string()).unwrap_or_default(),
     };
     Ok(respond(status, &page))
@@ -300,7 +312,11 @@ pub(super) struct SsoErrorPage<'a> {
     /// The address that it reported.
     pub(super) email: Option<&'a str>,
     /// The path at which a sign-in through it begins, below the root of this server.
-    pub(super) start: &'a str,
+    pub(super) start: String,
+    /// That at which one with another account begins.
+    pub(super) another: String,
+    /// That of the sign-in page.
+    pub(super) sign_in: String,
     pub(super) request_id: String,
 }
 

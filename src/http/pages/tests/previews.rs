@@ -376,7 +376,9 @@ fn sso_and_invitation_pages(folder: &mut Folder, names: &Names) {
             failure,
             email: Some(&names.email),
             provider: &names.provider,
-            start: "sso/meridian/entra/start",
+            start: "sso/meridian/entra/start".to_owned(),
+            another: "sso/meridian/entra/start?another=1".to_owned(),
+            sign_in: "sign-in".to_owned(),
             request_id: "req_01m8ke8gj6ewcrj1nttepf7kr7".to_owned(),
         };
         folder.write(&format!("sso-{name}{}", names.suffix), &page);
