@@ -28,6 +28,8 @@ use crate::request_body::{BodyShare, RequestBody, SHORT, why_not_json};
 pub(super) enum BodySize {
     /// From a client without an API key: room for a name and a password.
     Open,
+    /// A form of the console: a page of 200 rows.
+    Form,
     /// One object.
     Short,
     /// A list, up to the setting `server.body_limit`.
@@ -36,6 +38,9 @@ pub(super) enum BodySize {
 
 /// The largest body of [`BodySize::Open`], in bytes.
 const OPEN: usize = 4096;
+
+/// The largest body of [`BodySize::Form`], in bytes.
+const FORM: usize = 256 * 1024;
 
 /// The least part of a body that must arrive in each interval, in bytes: 1 KiB a second with the default interval.
 const LEAST_PER_INTERVAL: usize = 10 * 1024;
@@ -48,6 +53,7 @@ impl BodySize {
     fn limit(self, body_limit: usize) -> (usize, &'static str) {
         match self {
             Self::Open => (OPEN, ""),
+            Self::Form => (FORM, ""),
             Self::Short => (SHORT, ""),
             Self::List => (body_limit, " (setting `server.body_limit`); split the list into several batches"),
         }

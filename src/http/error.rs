@@ -12,7 +12,8 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::log::Note;
-use super::{extract, pages};
+use super::pages::Policy;
+use super::{console, extract, pages};
 use crate::app::App;
 use crate::error::{Code, Error, Result};
 use crate::report::{Finding, Report};
@@ -99,8 +100,11 @@ pub(super) async fn render<B: MessageBody + 'static>(
     }
     let explanation = explanation.as_ref().unwrap_or(error);
     if pages::is_page(response.request().path()) {
-        let text = pages::error::page_text(response.request(), explanation);
-        pages::set_headers(response.headers_mut(), &text);
+        let (text, policy) = match console::error_text(response.request(), explanation).await {
+            Some(text) => (text, Policy::Console),
+            None => (pages::error::page_text(response.request(), explanation), Policy::Page),
+        };
+        pages::set_headers(response.headers_mut(), &text, policy);
         return Ok(response.map_body(|_, _| EitherBody::right(BoxBody::new(text))));
     }
     let body = json(&ErrorBody::new(explanation, request_id));

@@ -25,6 +25,7 @@ mod body;
 mod browser;
 mod client_addresses;
 mod connection;
+mod console;
 mod deadline;
 mod delivered;
 mod disconnect;
@@ -72,6 +73,8 @@ enum Method {
     PostList,
     /// POST without an API key, with up to 4 KiB.
     PostOpen,
+    /// POST of a form of the console, with up to 256 KiB: a page of 200 rows.
+    PostForm,
     /// PUT with an object of up to 64 KiB.
     Put,
     /// PATCH with an object of up to 64 KiB.
@@ -100,7 +103,7 @@ where
         Method::Read => ("GET, HEAD", with_deadline(get().to(handler))),
         Method::Get => ("GET, HEAD", get().to(handler)),
         Method::Search => ("POST", with_deadline(web::post().to(handler))),
-        Method::Post | Method::PostList | Method::PostOpen => ("POST", web::post().to(handler)),
+        Method::Post | Method::PostList | Method::PostOpen | Method::PostForm => ("POST", web::post().to(handler)),
         Method::Put => ("PUT", web::put().to(handler)),
         Method::Patch => ("PATCH", web::patch().to(handler)),
         Method::Delete => ("DELETE", web::delete().to(handler)),
@@ -110,6 +113,7 @@ where
         Method::Search | Method::Post => Some((http::Method::POST, BodySize::Short)),
         Method::PostList => Some((http::Method::POST, BodySize::List)),
         Method::PostOpen => Some((http::Method::POST, BodySize::Open)),
+        Method::PostForm => Some((http::Method::POST, BodySize::Form)),
         Method::Put => Some((http::Method::PUT, BodySize::Short)),
         Method::Patch => Some((http::Method::PATCH, BodySize::Short)),
         Method::Delete => Some((http::Method::DELETE, BodySize::Short)),
@@ -249,15 +253,14 @@ fn page_routes(config: &mut ServiceConfig) {
     config.service(resource("/account/identities/{provider}/link", vec![endpoint(PostOpen, pages::sso::link)]));
     config.service(resource("/account/identities/{identity_id}/unlink", vec![endpoint(PostOpen, account::unlink)]));
     config.service(resource("/login/{otp}", vec![endpoint(Read, login::show), endpoint(PostOpen, login::submit)]));
-    config.service(web::redirect("/", "account").see_other());
 }
 
 /// All routes.
 fn routes(config: &mut ServiceConfig) {
     api_routes(config);
     page_routes(config);
+    console::routes(config);
     config.service(resource("/v2/api-keys", vec![endpoint(Method::Get, pages::guide::api_keys)]));
-    config.service(resource("/collaborators", vec![endpoint(Method::Get, pages::guide::collaborators)]));
     config.service(resource(
         "/sso/{organization}/{provider}/start",
         vec![endpoint(Method::Get, pages::sso::start), endpoint(Method::PostOpen, pages::sso::start_by_form)],

@@ -16,10 +16,10 @@ use std::collections::HashMap;
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
-use super::{Attributes, EmailAddress, Status};
+use super::{Attributes, EmailAddress, Facts, GroupOfUser, Status};
 use crate::caller::PermissionLevel;
 use crate::error::Result;
-use crate::id::{Batch, Id, Membership, Organization, User};
+use crate::id::{Batch, Group, Id, Membership, Organization, User};
 
 /// A user with their membership.
 #[derive(Clone, Debug)]
@@ -124,6 +124,68 @@ pub(super) async fn details(
         users as &[Id<User>]
     );
     Ok(users.fetch_all(connection).await?)
+}
+
+/// Reads how a user came here, and signs in.
+pub(super) async fn facts(
+    connection: &mut PgConnection,
+    organization_id: Id<Organization>,
+    user_id: Id<User>,
+    now: DateTime<Utc>,
+) -> Result<Facts> {
+    let facts = sqlx::query_as!(
+        Facts,
+        r#"
+        select
+            u.batch_id as "batch_id: Id<Batch>", b.file_name as "file_name?", p.set_at as "password_set_at?",
+            exists (
+                select from sso_bound_users s where s.organization_id = $1 and s.user_id = $2
+            ) as "is_bound_to_sso!",
+            (
+                select max(l.expires_at) from password_links l
+                where l.organization_id = $1 and l.user_id = $2 and l.used_at is null and l.revoked_at is null
+                    and l.expires_at > $3
+            ) as link_expires_at
+        from users u
+        left join batches b on b.organization_id = $1 and b.batch_id = u.batch_id
+        left join passwords p on p.organization_id = $1 and p.user_id = $2
+        where u.organization_id = $1 and u.user_id = $2
+        "#,
+        organization_id as Id<Organization>,
+        user_id as Id<User>,
+        now,
+    )
+    .fetch_optional(connection)
+    .await?;
+    Ok(facts.unwrap_or_default())
+}
+
+/// Reads the groups of a user, by name.
+pub(super) async fn groups(
+    connection: &mut PgConnection,
+    organization_id: Id<Organization>,
+    user_id: Id<User>,
+) -> Result<Vec<GroupOfUser>> {
+    let groups = sqlx::query_as!(
+        GroupOfUser,
+        r#"
+        select
+            g.group_id as "group_id: Id<Group>", g.name,
+            exists (
+                select from organization_policy_bindings b
+                where b.organization_id = $1 and b.group_id = g.group_id and b.role_name = 'owner'
+            ) as "grants_owner!"
+        from user_group_members m
+        join user_groups g using (organization_id, group_id)
+        where m.organization_id = $1 and m.user_id = $2
+        order by g.name_key
+        "#,
+        organization_id as Id<Organization>,
+        user_id as Id<User>,
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(groups)
 }
 
 /// Finds the holders of addresses, by key; without the users of the batch `except`.

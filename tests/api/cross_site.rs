@@ -77,9 +77,9 @@ fn sources(own: &str) -> Vec<Source> {
 
 /// The forms of the pages, from the table of routes: what the OpenAPI description does not have.
 fn forms() -> Vec<String> {
-    let table = include_str!("../../src/http/mod.rs");
+    let tables = [include_str!("../../src/http/mod.rs"), include_str!("../../src/http/console/mod.rs")];
     let mut forms = Vec::new();
-    for resource in table.split("resource(").skip(1) {
+    for resource in tables.iter().flat_map(|table| table.split("resource(").skip(1)) {
         let Some((path, rest)) = resource.trim_start().strip_prefix('"').and_then(|rest| rest.split_once('"')) else {
             continue;
         };
@@ -117,6 +117,16 @@ async fn form(app: &TestApp, path: &str) -> Change {
             (path.replace("{identity_id}", &linked(app).await), String::new())
         }
         "/login/{otp}" => (with_ids(app, path, "login_approve").await, "answer=approve".to_owned()),
+        "/console/people/{user_id}/edit" => {
+            let fields = "revision=1&name=Ada&lastname=&title=Countess&email=x@example.com&expires_at=";
+            (with_ids(app, path, "user_update").await, fields.to_owned())
+        }
+        "/console/people/{user_id}/sessions" => (with_ids(app, path, "user_update").await, "end=all".to_owned()),
+        "/console/people/{user_id}/link" => (with_ids(app, path, "user_update").await, "send=".to_owned()),
+        "/console/people/{user_id}/{doing}" => {
+            let path = with_ids(app, &path.replace("{doing}", "suspend"), "user_suspend").await;
+            (path, "revision=1".to_owned())
+        }
         other => panic!("add the fields of {other} here"),
     };
     let reads = if body.is_empty() { Reads::Nothing } else { Reads::Form };

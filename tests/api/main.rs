@@ -25,6 +25,7 @@ mod clock_jumps;
 mod collaborator_changes;
 mod collaborator_search;
 mod collaborators;
+mod console;
 mod coverage;
 mod cross_site;
 mod docs;

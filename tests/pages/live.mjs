@@ -167,7 +167,6 @@ async function others(page, step) {
     ["/sign-in/check", "Sign-in did not work"],
     ["/sign-in/nowhere", "Page not found"],
     ["/v2/api-keys", "API keys"],
-    ["/collaborators", "Users"],
   ]) {
     await page.goto(`${HOST}${path}`);
     await step(path, heading);

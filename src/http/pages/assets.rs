@@ -1,4 +1,4 @@
-//! The stylesheet and the icon of the pages. Their names contain a digest of their content, so that browsers never ask twice
+//! The stylesheet, the icon and the script of the pages. Their names contain a digest of their content, so that browsers never ask twice
 //! for the same content, and never use an old one.
 
 use std::sync::LazyLock;
@@ -13,9 +13,9 @@ use crate::http::error;
 const YEAR: &str = "public, max-age=31536000, immutable";
 
 /// A file that is compiled in.
-pub(super) struct Asset {
+pub(in crate::http) struct Asset {
     /// Its path, without a leading slash.
-    pub(super) path: String,
+    pub(in crate::http) path: String,
     kind: &'static str,
     pub(super) content: &'static [u8],
 }
@@ -34,10 +34,14 @@ pub(super) static STYLESHEET: LazyLock<Asset> =
 pub(super) static ICON: LazyLock<Asset> =
     LazyLock::new(|| Asset::new("icon", "svg", "image/svg+xml", include_bytes!("../../../assets/icon.svg")));
 
+pub(in crate::http) static SCRIPT: LazyLock<Asset> = LazyLock::new(|| {
+    Asset::new("app", "js", "text/javascript; charset=utf-8", include_bytes!("../../../assets/app.js"))
+});
+
 /// `/assets/{name}`.
 pub(in crate::http) async fn asset(request: HttpRequest) -> Result<HttpResponse> {
     let path = request.path().trim_start_matches('/');
-    match [&STYLESHEET, &ICON].into_iter().find(|asset| asset.path == path) {
+    match [&STYLESHEET, &ICON, &SCRIPT].into_iter().find(|asset| asset.path == path) {
         Some(asset) => {
             Ok(HttpResponse::Ok().content_type(asset.kind).insert_header((CACHE_CONTROL, YEAR)).body(asset.content))
         }

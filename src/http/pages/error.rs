@@ -50,7 +50,7 @@ fn describe<'a>(request: &HttpRequest, heading: &'a str, error: &Error) -> Error
     }
 }
 
-const fn heading(code: Code) -> &'static str {
+pub(in crate::http) const fn heading(code: Code) -> &'static str {
     match code {
         Code::NotFound => "Page not found",
         Code::MethodNotAllowed | Code::InvalidRequest | Code::UnsupportedMediaType => "This request is not valid",

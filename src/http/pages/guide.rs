@@ -1,5 +1,4 @@
-//! The pages to which the vendor's client refers people: `/v2/api-keys` and `/collaborators`. They say what to do next. Other
-//! clients get the usual 404.
+//! `/v2/api-keys`, a page to which the vendor's client refers people. It says what to do next. Other clients get the usual 404.
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::ACCEPT;
@@ -16,21 +15,9 @@ pub(super) struct ApiKeys {
     pub(super) frame: Frame,
 }
 
-#[derive(Template)]
-#[template(path = "guide_collaborators.html")]
-pub(super) struct Collaborators {
-    pub(super) frame: Frame,
-}
-
 /// `/v2/api-keys`, to which the vendor's client refers when it has no valid key.
 pub(in crate::http) async fn api_keys(request: HttpRequest) -> Result<HttpResponse> {
     let page = ApiKeys { frame: Frame::of(&request) };
-    show(request, &page).await
-}
-
-/// `/collaborators`, to which the vendor's client refers after a list of users.
-pub(in crate::http) async fn collaborators(request: HttpRequest) -> Result<HttpResponse> {
-    let page = Collaborators { frame: Frame::of(&request) };
     show(request, &page).await
 }
 

@@ -19,7 +19,7 @@
 //! *Templates escape every value*; a test rejects the filter that turns this off.
 //!
 //! *A strict Content Security Policy*: styles and images of this server only, and forms to this server. Scripts, frames and
-//! other origins are blocked.
+//! other origins are blocked. The pages of the console ([`super::console`]) may load their script.
 //!
 //! *Links are relative to the page*, as muster may run behind a path prefix.
 //!
@@ -46,7 +46,7 @@ use std::fmt;
 use actix_web::body::BoxBody;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderMap, HeaderValue, REFERRER_POLICY,
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderMap, HeaderValue, PERMISSIONS_POLICY, REFERRER_POLICY,
     X_CONTENT_TYPE_OPTIONS,
 };
 use actix_web::{HttpRequest, HttpResponse};
@@ -55,11 +55,43 @@ use chrono::{DateTime, Datelike, Utc};
 
 use crate::error::Error;
 
-const POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; \
-                      frame-ancestors 'none'";
+pub(super) use visitor::{Visitor, redirect, with_return};
+
+/// What a browser may do with a page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Policy {
+    /// No scripts.
+    Page,
+    /// The script of the console, and nothing else.
+    Console,
+}
+
+impl Policy {
+    const fn content_security(self) -> &'static str {
+        match self {
+            Self::Page => {
+                "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; \
+                 frame-ancestors 'none'"
+            }
+            Self::Console => {
+                "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; \
+                 form-action 'self'; base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; \
+                 trusted-types 'none'"
+            }
+        }
+    }
+
+    const fn permissions(self) -> &'static str {
+        match self {
+            Self::Page => "camera=(), geolocation=(), microphone=(), payment=(), usb=(), clipboard-write=()",
+            Self::Console => "camera=(), geolocation=(), microphone=(), payment=(), usb=(), clipboard-write=(self)",
+        }
+    }
+}
 
 /// Paths below which a person gets pages, also for errors.
-const PREFIXES: [&str; 7] = ["/sign-in", "/sign-out", "/password/", "/account", "/login/", "/invitations/", "/sso/"];
+const PREFIXES: [&str; 8] =
+    ["/console", "/sign-in", "/sign-out", "/password/", "/account", "/login/", "/invitations/", "/sso/"];
 
 /// Whether errors of a path are pages.
 pub(super) fn is_page(path: &str) -> bool {
@@ -73,7 +105,7 @@ pub(super) fn is_page(path: &str) -> bool {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Frame {
     /// The way from the page to the root of this server: empty, or `../` for each folder.
-    root: String,
+    pub(super) root: String,
 }
 
 impl Frame {
@@ -82,11 +114,11 @@ impl Frame {
         Self { root: "../".repeat(folders) }
     }
 
-    fn stylesheet(&self) -> &'static str {
+    pub(super) fn stylesheet(&self) -> &'static str {
         &assets::STYLESHEET.path
     }
 
-    fn icon(&self) -> &'static str {
+    pub(super) fn icon(&self) -> &'static str {
         &assets::ICON.path
     }
 }
@@ -100,8 +132,43 @@ pub(super) struct Moment {
 }
 
 impl Moment {
-    fn iso(self) -> String {
+    /// For a list.
+    pub(super) const fn short(self) -> Short {
+        Short { moment: self, has_time: false }
+    }
+
+    /// With the time of the day, where the page says which zone it is in.
+    pub(super) const fn dated(self) -> Short {
+        Short { moment: self, has_time: true }
+    }
+
+    pub(super) fn iso(self) -> String {
         self.at.format("%Y-%m-%dT%H:%M:%SZ").to_string()
+    }
+}
+
+/// A time on a page that names the zone once: the day, or the time of today.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Short {
+    moment: Moment,
+    /// Whether other days have their time, too.
+    has_time: bool,
+}
+
+impl Short {
+    pub(super) fn iso(self) -> String {
+        self.moment.iso()
+    }
+}
+
+impl fmt::Display for Short {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Moment { at, now } = self.moment;
+        match (at.date_naive() == now.date_naive(), self.has_time) {
+            (true, _) => write!(f, "Today {}", at.format("%H:%M")),
+            (false, false) => write!(f, "{}", at.format("%-d %b %Y")),
+            (false, true) => write!(f, "{}", at.format("%-d %b %Y, %H:%M")),
+        }
     }
 }
 
@@ -116,7 +183,7 @@ impl fmt::Display for Moment {
     }
 }
 
-fn full_name(name: &str, lastname: Option<&str>) -> String {
+pub(super) fn full_name(name: &str, lastname: Option<&str>) -> String {
     match lastname.filter(|lastname| !lastname.is_empty()) {
         Some(lastname) => format!("{name} {lastname}"),
         None => name.to_owned(),
@@ -140,17 +207,18 @@ fn reason(message: &str) -> String {
 
 /// A page.
 pub(super) fn respond(status: StatusCode, page: &impl Template) -> HttpResponse {
-    fill(HttpResponse::new(status), page)
+    fill(HttpResponse::new(status), page, Policy::Page)
 }
 
 /// As [`respond`], with the status and the headers of an error.
 pub(super) fn respond_error(error: Error, page: &impl Template) -> HttpResponse {
-    fill(HttpResponse::from_error(error), page)
+    fill(HttpResponse::from_error(error), page, Policy::Page)
 }
 
-fn fill(mut response: HttpResponse, page: &impl Template) -> HttpResponse {
+/// Gives a response its page.
+pub(super) fn fill(mut response: HttpResponse, page: &impl Template, policy: Policy) -> HttpResponse {
     let text = text(page);
-    set_headers(response.headers_mut(), &text);
+    set_headers(response.headers_mut(), &text, policy);
     response.set_body(BoxBody::new(text))
 }
 
@@ -161,14 +229,15 @@ pub(super) fn text(page: &impl Template) -> String {
 
 /// Sets the headers of a page with this text: it is not cached or framed, and its address, which may contain a secret, is not
 /// sent to other sites.
-pub(super) fn set_headers(headers: &mut HeaderMap, text: &str) {
+pub(super) fn set_headers(headers: &mut HeaderMap, text: &str, policy: Policy) {
     let referrer = if text.contains("<form") { "same-origin" } else { "no-referrer" };
     for (name, value) in [
         (CONTENT_TYPE, "text/html; charset=utf-8"),
         (CACHE_CONTROL, "no-store"),
         (REFERRER_POLICY, referrer),
         (X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (CONTENT_SECURITY_POLICY, POLICY),
+        (CONTENT_SECURITY_POLICY, policy.content_security()),
+        (PERMISSIONS_POLICY, policy.permissions()),
     ] {
         headers.insert(name, HeaderValue::from_static(value));
     }

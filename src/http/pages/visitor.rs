@@ -24,7 +24,7 @@ const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b
 const LONGEST_RETURN: usize = 2048;
 
 /// The visitor of a page.
-pub(super) enum Visitor {
+pub(in crate::http) enum Visitor {
     /// Nobody, or somebody whose session has ended.
     Anonymous { has_ended: bool },
     /// A person with a session, in any stage.
@@ -34,7 +34,7 @@ pub(super) enum Visitor {
 impl Visitor {
     /// # Errors
     /// `cross_site` for a change that another site's page sends; `rate_limited`; those of the database.
-    pub(super) async fn of(request: &HttpRequest) -> Result<Self> {
+    pub(in crate::http) async fn of(request: &HttpRequest) -> Result<Self> {
         if extract::has_key(request) {
             return Ok(Self::Anonymous { has_ended: false });
         }
@@ -48,7 +48,7 @@ impl Visitor {
 
     /// The session of a person who may use all pages, or the response that sends others where they have to go first. They return
     /// to `page`, a path with a leading slash.
-    pub(super) fn full(
+    pub(in crate::http) fn full(
         self,
         request: &HttpRequest,
         page: &str,
@@ -81,7 +81,7 @@ pub(super) fn keeps_session(request: &HttpRequest) -> bool {
 }
 
 /// Sends the browser to a page. `path` is without a leading slash.
-pub(super) fn redirect(request: &HttpRequest, path: &str) -> HttpResponse {
+pub(in crate::http) fn redirect(request: &HttpRequest, path: &str) -> HttpResponse {
     let root = Frame::of(request).root;
     see_other(&format!("{root}{path}"))
 }
@@ -104,7 +104,7 @@ pub(super) fn see_other(location: &str) -> HttpResponse {
 }
 
 /// The address of a page that later sends its visitor to `page`.
-pub(super) fn with_return(path: &str, page: &str) -> String {
+pub(in crate::http) fn with_return(path: &str, page: &str) -> String {
     let encoded = percent_encoding::utf8_percent_encode(page, RESERVED);
     format!("{path}?return_to={encoded}")
 }

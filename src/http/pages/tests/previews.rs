@@ -469,7 +469,6 @@ fn pages_without_names(folder: &mut Folder) {
         folder.write(name, &ErrorPage { frame, heading, detail, is_transient, is_signed_in, request_id });
     }
     folder.write("guide-api-keys", &guide::ApiKeys { frame: frame() });
-    folder.write("guide-collaborators", &guide::Collaborators { frame: frame() });
 }
 
 /// Requirement U-103: names appear as text, whatever they contain.

@@ -1,0 +1,38 @@
+//! `/console/find`: the search field of the frame. An ID leads to its page, anything else to the people with that name or address.
+
+use actix_web::{HttpRequest, HttpResponse, web};
+use serde::Deserialize;
+
+use super::shell::Place;
+use super::visit::Visit;
+use crate::app::App;
+use crate::error::Result;
+use crate::http::{extract, pages};
+use crate::id::{Id, User};
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Query {
+    q: Option<String>,
+}
+
+/// `GET /console/find`.
+pub(super) async fn show(request: HttpRequest, app: web::Data<App>) -> Result<HttpResponse> {
+    if let Err(response) = Visit::of(&request, &app, Place::None).await? {
+        return Ok(*response);
+    }
+    let query: Query = extract::query(&request)?;
+    let text = query.q.unwrap_or_default();
+    Ok(pages::redirect(&request, &page(text.trim())))
+}
+
+/// The page that a text leads to.
+fn page(text: &str) -> String {
+    if let Ok(user_id) = text.parse::<Id<User>>() {
+        return format!("console/people/{user_id}");
+    }
+    match text {
+        "" => "console/people".to_owned(),
+        text => format!("console/people?q={}", extract::encoded(text)),
+    }
+}

@@ -1,0 +1,122 @@
+//! The console: the pages of administrators, below `/console`.
+//!
+//! | file | what it has |
+//! |---|---|
+//! | `shell.rs` | the frame of every page: navigation, who is signed in |
+//! | `visit.rs` | who visits a page; forms, also of those whose session has ended meanwhile |
+//! | `error.rs` | errors, inside the frame |
+//! | `find.rs` | the search field of the frame |
+//! | `people.rs`, `person.rs`, `state.rs` | the list of people, one person, what an account is like now |
+//! | `person_edit.rs`, `person_action.rs`, `person_link.rs` | changes of one person |
+//!
+//! A page calls the same operations as the API, with the session as the caller, and decides no permission itself.
+//!
+//! # Decisions
+//!
+//! *Everything works without scripts.* The one script saves clicks: it selects rows, moves between them by keys, takes dropped
+//! files, copies. Controls that need it are hidden without it.
+//!
+//! *State is in the address or in the database*, never only in the browser: a page can be reloaded, bookmarked and sent to a colleague.
+//!
+//! *Forms have no CSRF tokens*, so none expires: browsers tell where a request comes from ([`super::browser`]).
+
+mod error;
+mod find;
+mod people;
+mod person;
+mod person_action;
+mod person_edit;
+mod person_link;
+mod shell;
+mod state;
+mod visit;
+
+use actix_web::http::StatusCode;
+use actix_web::web::ServiceConfig;
+use actix_web::{HttpRequest, HttpResponse, web};
+use askama::Template;
+
+use super::Method::{PostForm, Read};
+use super::pages::{self, Policy};
+use super::{endpoint, resource};
+use crate::app::App;
+use crate::caller::PermissionLevel;
+use crate::error::{Code, Error, Result};
+
+pub(super) use error::text as error_text;
+use shell::Place;
+use visit::Visit;
+
+/// The pages below `/console`.
+pub(super) fn routes(config: &mut ServiceConfig) {
+    config.service(resource("/", vec![endpoint(Read, root)]));
+    config.service(resource("/collaborators", vec![endpoint(Read, collaborators)]));
+    config.service(resource("/console", vec![endpoint(Read, home)]));
+    config.service(resource("/console/find", vec![endpoint(Read, find::show)]));
+    config.service(resource("/console/people", vec![endpoint(Read, people::show)]));
+    config.service(resource("/console/people/{user_id}", vec![endpoint(Read, person::show)]));
+    config.service(resource(
+        "/console/people/{user_id}/edit",
+        vec![endpoint(Read, person_edit::show), endpoint(PostForm, person_edit::submit)],
+    ));
+    config.service(resource("/console/people/{user_id}/sessions", vec![endpoint(PostForm, person::end_sessions)]));
+    config.service(resource(
+        "/console/people/{user_id}/link",
+        vec![endpoint(Read, person_link::show), endpoint(PostForm, person_link::submit)],
+    ));
+    config.service(resource(
+        "/console/people/{user_id}/{doing}",
+        vec![endpoint(Read, person_action::show), endpoint(PostForm, person_action::submit)],
+    ));
+    config.service(resource("/console/{rest:.*}", vec![endpoint(Read, unknown)]));
+}
+
+/// `/`: the console for owners, their account for everybody else.
+async fn root(request: HttpRequest) -> Result<HttpResponse> {
+    let is_owner = match pages::Visitor::of(&request).await? {
+        pages::Visitor::SignedIn(holder) => holder.permission == PermissionLevel::Owner,
+        pages::Visitor::Anonymous { .. } => false,
+    };
+    Ok(pages::redirect(&request, if is_owner { "console" } else { "account" }))
+}
+
+/// `/collaborators`, an address that the vendor's client prints.
+async fn collaborators(request: HttpRequest) -> Result<HttpResponse> {
+    Ok(pages::redirect(&request, "console/people"))
+}
+
+/// `/console`.
+async fn home(request: HttpRequest, app: web::Data<App>) -> Result<HttpResponse> {
+    match Visit::of(&request, &app, Place::People).await? {
+        Ok(_) => Ok(pages::redirect(&request, "console/people")),
+        Err(response) => Ok(*response),
+    }
+}
+
+/// Any other address below `/console`.
+async fn unknown(request: HttpRequest, app: web::Data<App>) -> Result<HttpResponse> {
+    match Visit::of(&request, &app, Place::None).await? {
+        Ok(_) => Err(Error::new(Code::NotFound, "there is no page at this address")),
+        Err(response) => Ok(*response),
+    }
+}
+
+/// A page of the console.
+fn respond(page: &impl Template) -> HttpResponse {
+    respond_with(StatusCode::OK, page)
+}
+
+/// As [`respond`], with a status.
+fn respond_with(status: StatusCode, page: &impl Template) -> HttpResponse {
+    pages::fill(HttpResponse::new(status), page, Policy::Console)
+}
+
+/// Sends the browser to sign in again, and back to this page: what it asks for needs a recent sign-in.
+fn again(request: &HttpRequest) -> HttpResponse {
+    pages::redirect(request, &format!("{}&again=1", pages::with_return("sign-in", request.path())))
+}
+
+/// The page of a form that can't be accepted, with the status of the error.
+fn reject(error: Error, page: &impl Template) -> HttpResponse {
+    pages::fill(HttpResponse::from_error(error), page, Policy::Console)
+}

@@ -1,0 +1,79 @@
+//! The frame of every page: navigation, search, and who is signed in.
+
+use actix_web::HttpRequest;
+
+use crate::caller::{PermissionLevel, SessionHolder};
+use crate::http::pages::{Frame, assets, full_name};
+
+/// Where a page is in the navigation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    /// In none of its entries.
+    None,
+    People,
+}
+
+/// An entry of the navigation.
+pub(super) struct Entry {
+    pub(super) place: Place,
+    /// Below `/console`.
+    pub(super) path: &'static str,
+    pub(super) title: &'static str,
+    /// The word by which the script finds it.
+    pub(super) key: &'static str,
+    pub(super) for_owners: bool,
+}
+
+/// A heading of the navigation, and what is below it. The first has none.
+pub(super) type Section = (&'static str, &'static [Entry]);
+
+const SECTIONS: &[Section] =
+    &[("", &[Entry { place: Place::People, path: "/people", title: "People", key: "people", for_owners: false }])];
+
+/// What every page has.
+#[derive(Clone, Debug)]
+pub(super) struct Shell {
+    pub(super) frame: Frame,
+    place: Place,
+    pub(super) name: String,
+    pub(super) organization: String,
+    pub(super) is_owner: bool,
+}
+
+impl Shell {
+    pub(super) fn new(request: &HttpRequest, holder: &SessionHolder, place: Place) -> Self {
+        Self {
+            frame: Frame::of(request),
+            place,
+            name: full_name(&holder.user.name, holder.user.lastname.as_deref()),
+            organization: holder.organization.name.clone(),
+            is_owner: holder.permission == PermissionLevel::Owner,
+        }
+    }
+
+    /// The relative address of the console, such as `../console`.
+    pub(super) fn console(&self) -> String {
+        format!("{}console", self.frame.root)
+    }
+
+    pub(super) fn sections(&self) -> impl Iterator<Item = &'static Section> {
+        let is_owner = self.is_owner;
+        SECTIONS.iter().filter(move |(_, entries)| entries.iter().any(|entry| is_owner || !entry.for_owners))
+    }
+
+    pub(super) fn shows(&self, entry: &Entry) -> bool {
+        self.is_owner || !entry.for_owners
+    }
+
+    pub(super) fn is_current(&self, entry: &Entry) -> bool {
+        self.place == entry.place
+    }
+
+    pub(super) fn script(&self) -> &'static str {
+        &assets::SCRIPT.path
+    }
+
+    pub(super) const fn version(&self) -> &'static str {
+        env!("CARGO_PKG_VERSION")
+    }
+}

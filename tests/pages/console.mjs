@@ -1,0 +1,124 @@
+// Walks through the console of a server with Chromium, as administrators do: node console.mjs. HOST and TOKEN are those of the server.
+// With SHOTS=FOLDER, keeps a picture of every page in every mode.
+import assert from "node:assert/strict";
+import fs from "node:fs";
+import { accessible, check, finish, fits, launch, listen, validate } from "./lib.mjs";
+
+const { HOST, TOKEN, SHOTS } = process.env;
+const PASSWORD = "correct horse battery staple";
+const HOSTILE = "\"><script>alert(1)</script>\u202e";
+
+async function api(method, path, body) {
+  const response = await fetch(`${HOST}${path}`, {
+    method,
+    headers: { authorization: `Bearer ${TOKEN}`, "content-type": "application/json" },
+    body: body && JSON.stringify(body),
+  });
+  assert.ok(response.ok, `${method} ${path}: ${response.status} ${await response.clone().text()}`);
+  return response.json();
+}
+
+// People with ordinary names, the longest ones, ones written from right to left, and ones that are code.
+const names = [
+  ["Ingrid", "Aas", "Head of platform"], ["Marit", "Halvorsen", "Control engineer"], ["Zoë", "Rossi", null], ["Nguyễn", "Holm", ""],
+  ["Wolfeschlegelsteinhausenbergerdorff".repeat(3), "Featherstonehaugh ".repeat(4).trim(), "Vice president of everything"],
+  ["נועה", "לוי", "مهندسة"], [HOSTILE.replace("\u202e", ""), "O’Neil & Söhne", "{{7*7}}"],
+];
+const people = names.map(([name, lastname, title], n) => ({
+  name, lastname, title, email: `person-${n}@meridian-hydro.example`, is_sso_user: n === 1, permission_level: n === 0 ? "owner" : "collaborator",
+}));
+for (let n = 0; n < 60; n += 1)
+  people.push({ name: `Person ${String(n).padStart(2, "0")}`, email: `crowd-${n}@tidewater.example`, is_sso_user: n % 2 === 0 });
+const created = (await api("POST", "/api/v2/users/admin_batch_create", people)).results;
+const ids = created.map(user => user.user_id);
+await api("POST", `/api/v2/users/${ids[9]}/suspend`, {});
+const link = async user => (await api("POST", "/api/v2/users/password_links", { users: [{ user }] })).results[0].link;
+
+const browser = await launch();
+let steps = 0;
+
+const MODES = [
+  { viewport: { width: 1440, height: 900 }, colorScheme: "light" },
+  { viewport: { width: 1024, height: 800 }, colorScheme: "dark" },
+  { viewport: { width: 360, height: 740 }, colorScheme: "light" },
+  { viewport: { width: 320, height: 640 }, colorScheme: "dark" },
+  { viewport: { width: 1440, height: 900 }, colorScheme: "light", contrast: "more" },
+  { viewport: { width: 1024, height: 800 }, colorScheme: "light", forcedColors: "active" },
+];
+
+async function signIn(context) {
+  const page = await context.newPage();
+  await page.goto(await link(ids[0]));
+  await page.fill("#password", PASSWORD);
+  await page.click("button.primary");
+  await page.goto(`${HOST}/console`);
+  return page;
+}
+
+/** Every page in every mode. */
+const PAGES = {
+  people: "/console/people", nobody: "/console/people?q=nobody-at-all", wrong: "/console/people?colour=red",
+  person: `/console/people/${ids[1]}`, self: `/console/people/${ids[0]}`, long: `/console/people/${ids[4]}`, rtl: `/console/people/${ids[5]}`,
+  hostile: `/console/people/${ids[6]}`, suspended: `/console/people/${ids[9]}`, edit: `/console/people/${ids[4]}/edit`,
+  suspend: `/console/people/${ids[1]}/suspend`, level: `/console/people/${ids[1]}/level`, signin: `/console/people/${ids[1]}/sign-in`,
+  remove: `/console/people/${ids[1]}/delete`, link: `/console/people/${ids[2]}/link`, missing: "/console/nothing",
+};
+const state = await (async () => {
+  const context = await browser.newContext();
+  await signIn(context);
+  const state = await context.storageState();
+  await context.close();
+  return state;
+})();
+for (const [number, mode] of MODES.entries()) {
+  const context = await browser.newContext({ ...mode, storageState: state, reducedMotion: "reduce", bypassCSP: true });
+  const page = await context.newPage();
+  let where = "";
+  listen(() => where, page);
+  for (const [name, path] of Object.entries(PAGES)) {
+    where = `${name} ${mode.viewport.width} ${mode.contrast ?? (mode.forcedColors ? "forced" : mode.colorScheme)}`;
+    steps += 1;
+    const response = await page.goto(`${HOST}${path}`);
+    check(where, (await page.locator("h1").count()) === 1, "one h1");
+    await fits(where, page);
+    await accessible(where, page);
+    if (number === 0) await validate(where, await response.text());
+    check(where, !(await page.content()).includes("<script>alert"), "a name is code");
+    if (SHOTS) {
+      fs.mkdirSync(SHOTS, { recursive: true });
+      await page.screenshot({ path: `${SHOTS}/${name}-${where.split(" ").slice(1).join("-")}.png`, fullPage: true });
+    }
+  }
+  await context.close();
+}
+
+/** The policy of the browser is not bypassed here: nothing may be blocked, and everything works with scripts, without, and with a broken one. */
+for (const script of ["on", "off", "broken"]) {
+  const context = await browser.newContext({ viewport: { width: 360, height: 740 }, storageState: state, javaScriptEnabled: script !== "off" });
+  const page = await context.newPage();
+  const where = `a day, script ${script}`;
+  if (script === "broken") await page.route("**/assets/*.js", route => route.abort());
+  else listen(() => where, page);
+  await page.goto(`${HOST}/console/people?q=crowd-${["on", "off", "broken"].indexOf(script) * 2 + 11}`);
+  await page.click("tbody a");
+  await page.click("text=Edit");
+  await page.fill("#title", "Deckhand");
+  await page.click("text=Save");
+  check(where, (await page.locator("[role=status].note").innerText()) === "The changes are saved.", "saved");
+  await page.click("text=Suspend…");
+  check(where, (await page.locator("h1").innerText()).startsWith("Suspend Person"), "asks");
+  await page.click("button.danger");
+  check(where, (await page.locator(".state").first().innerText()) === "Suspended", "suspended");
+  await page.click("text=Reactivate…");
+  await page.click("button.primary");
+  check(where, (await page.locator("[role=status].note").innerText()) === "The account is active again.", "reactivated");
+  // The navigation of a phone needs no script.
+  await page.click(".menu");
+  await page.click(".nav >> text=People");
+  check(where, (await page.locator("h1").innerText()) === "People", "navigation");
+  steps += 5;
+  await context.close();
+}
+
+await browser.close();
+finish(steps);
