@@ -6,30 +6,48 @@ use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::{ActorKind, address};
+use super::{ActionFilter, ActorKind, OutcomeFilter, address};
 use crate::app::App;
-use crate::caller::Action;
 use crate::error::{Code, Error, Result};
-use crate::id::{ApiKey, Batch, Group, Id, Invitation, Kind, Organization, Request, Session, User};
-use crate::users::EmailAddress;
+use crate::id::{ApiKey, Batch, Group, Id, Invitation, Kind, Organization, Request, Session, SsoProvider, User};
+use crate::proxies::Network;
+use crate::users::{EmailAddress, fold};
 
 /// Restricts a list of entries, which must match all fields that are set.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Filter {
     /// The earliest time, inclusive.
     pub since: Option<DateTime<Utc>>,
     /// The latest time, exclusive.
     pub until: Option<DateTime<Utc>>,
     /// The action.
-    pub action: Option<Action>,
+    pub action: Option<ActionFilter>,
+    /// How the action ended.
+    pub outcome: Option<OutcomeFilter>,
     /// The actor.
     pub actor: Option<ActorFilter>,
     /// The target.
     pub target: Option<TargetFilter>,
+    /// The user who acted, or whom the event is about.
+    pub user: Option<Id<User>>,
     /// The batch that the event is part of.
     pub batch: Option<Id<Batch>>,
     /// The request that led to the event.
     pub request: Option<Id<Request>>,
+    /// The network of the client.
+    pub network: Option<Network>,
+    /// Whether to leave out the events of the single users of batches: the event of the batch has their number.
+    pub is_folded: bool,
+}
+
+impl Filter {
+    /// Whether a page is read from an index, however few events match.
+    pub(super) const fn is_selective(&self) -> bool {
+        let is_of_object =
+            self.target.is_some() || self.user.is_some() || self.batch.is_some() || self.request.is_some();
+        let is_any = self.action.is_none() && self.actor.is_none() && self.outcome.is_none() && self.network.is_none();
+        is_of_object || is_any
+    }
 }
 
 /// The actor of an event.
@@ -39,7 +57,7 @@ pub enum ActorFilter {
     Id(Uuid),
     /// A kind of actor whose actors have no IDs.
     Kind(ActorKind),
-    /// The name of API keys, or the address of a user.
+    /// The name of API keys or users, or an address that users or invited people have or had.
     Named(String),
 }
 
@@ -56,9 +74,9 @@ impl FromStr for ActorFilter {
             .or_else(|| id::<Invitation>(text));
         match id {
             Some(id) => Ok(Self::Id(id)),
-            None if text.is_empty() => {
-                Err("must be an ID, the name of an API key, an e-mail address, `operator`, `system` or `anonymous`")
-            }
+            None if text.is_empty() => Err(
+                "must be an ID, the name of an API key or a user, an e-mail address, `operator`, `system` or `anonymous`",
+            ),
             None => Ok(Self::Named(text.to_owned())),
         }
     }
@@ -74,6 +92,8 @@ pub enum TargetFilter {
     Id(Uuid),
     /// The address of a person: selects the events about accounts that have or had the address, and about invitations to it.
     Address(EmailAddress),
+    /// The name of users, groups, API keys or identity providers.
+    Named(String),
 }
 
 impl FromStr for TargetFilter {
@@ -85,17 +105,16 @@ impl FromStr for TargetFilter {
             .or_else(|| id::<ApiKey>(text))
             .or_else(|| id::<Group>(text))
             .or_else(|| id::<Invitation>(text))
+            .or_else(|| id::<Session>(text))
+            .or_else(|| id::<SsoProvider>(text))
             .or_else(|| id::<Organization>(text));
         match id {
             Some(id) => Ok(Self::Id(id)),
+            None if text.is_empty() => Err("must be an ID, an e-mail address or a name".to_owned()),
             None if text.contains('@') => {
                 EmailAddress::parse(text).map(Self::Address).map_err(|why| why.message().into_owned())
             }
-            None => Err(
-                "must be an e-mail address, or the ID of a user (`usr_…`), a batch (`bat_…`), an API key (`key_…`), a \
-                 group (`ug_…`), an invitation (`orginv_…`) or the organization (`org_…`)"
-                    .to_owned(),
-            ),
+            None => Ok(Self::Named(text.to_owned())),
         }
     }
 }
@@ -107,8 +126,9 @@ fn id<K: Kind>(text: &str) -> Option<Uuid> {
 /// The IDs of the actors that a filter selects; `None` for any actor, or for those without IDs.
 ///
 /// # Errors
-/// `not_found` for a name that no API key and no user has.
+/// `not_found` for a name that no API key and no user has, and for an address that nobody has or had.
 pub(super) async fn actor_ids(
+    app: &App,
     connection: &mut PgConnection,
     organization_id: Id<Organization>,
     actor: Option<&ActorFilter>,
@@ -119,32 +139,42 @@ pub(super) async fn actor_ids(
         Some(ActorFilter::Named(name)) => (None, Some(name.as_str())),
     };
     let address = name.and_then(|name| EmailAddress::parse(name).ok());
-    let email_key = address.as_ref().map(EmailAddress::key);
+    let digests = address.as_ref().map(|address| address::digests(&app.fingerprints, organization_id, address.key()));
     let mut found = sqlx::query_scalar!(
         r#"
-        select key_id as "id!" from api_keys
-        where organization_id = $1 and (
-            name = $3 or user_id = $2 or user_id in (
-                select user_id from users where organization_id = $1 and email_key = $4
-            )
+        with people as (
+            select user_id from users where organization_id = $1 and email_key = $4
+            union
+            select user_id from users
+            where organization_id = $1 and name = $3 and coalesce(lastname, '') = ''
+            union
+            select user_id from users
+            where organization_id = $1 and (name || ' ' || lastname) = $3 and lastname <> ''
+            union
+            select target_id from audit_events
+            where organization_id = $1 and target_email_hmac = any($5) and target_id is not null
         )
-        union all
-        select user_id from users where organization_id = $1 and email_key = $4
+        select user_id as "id!" from people
+        union
+        select key_id from api_keys
+        where organization_id = $1 and (name = $3 or user_id = $2 or user_id in (select user_id from people))
         "#,
         organization_id as Id<Organization>,
         id,
         name,
-        email_key,
+        address.as_ref().map(EmailAddress::key),
+        digests.as_deref(),
     )
     .fetch_all(connection)
     .await?;
     if let (Some(name), true) = (name, found.is_empty()) {
-        let shown: String = name.chars().take(LONGEST_SHOWN).filter(|c| !c.is_control()).collect();
-        let message = match email_key {
-            Some(_) => format!(
-                "no user has the e-mail address `{shown}` now; for a deleted user, filter by the ID of the user (`usr_…`) or of the API key (`key_…`)"
+        let shown = shown(name);
+        let message = match address {
+            Some(_) => format!("nobody has or had the e-mail address `{shown}`"),
+            None => format!(
+                "no API key and no user is named `{shown}`; a deleted key is found by its ID (`key_…`), a deleted user by \
+                 the ID (`usr_…`) or the e-mail address"
             ),
-            None => format!("no API key is named `{shown}`; a deleted key is found by its ID (`key_…`)"),
         };
         return Err(Error::new(Code::NotFound, message));
     }
@@ -152,22 +182,52 @@ pub(super) async fn actor_ids(
     Ok(Some(found))
 }
 
+/// A name as it is shown in an error.
+fn shown(name: &str) -> String {
+    name.chars().take(LONGEST_SHOWN).filter(|c| !c.is_control()).collect()
+}
+
 /// How much of a name is shown in an error, in characters.
 const LONGEST_SHOWN: usize = 100;
 
 /// The IDs of the targets that a filter selects; `None` for any target.
+///
+/// # Errors
+/// `not_found` for a name that nothing has.
 pub(super) async fn target_ids(
     app: &App,
     connection: &mut PgConnection,
     organization_id: Id<Organization>,
     target: Option<&TargetFilter>,
 ) -> Result<Option<Vec<Uuid>>> {
-    let address = match target {
-        None => return Ok(None),
-        Some(TargetFilter::Id(id)) => return Ok(Some(vec![*id])),
-        Some(TargetFilter::Address(address)) => address,
-    };
-    let found = sqlx::query_scalar!(
+    match target {
+        None => Ok(None),
+        Some(TargetFilter::Id(id)) => Ok(Some(vec![*id])),
+        Some(TargetFilter::Address(address)) => {
+            of_address(app, connection, organization_id, address).await.map(Some).map_err(Error::from)
+        }
+        Some(TargetFilter::Named(name)) => {
+            let found = of_name(connection, organization_id, name).await?;
+            if found.is_empty() {
+                let shown = shown(name);
+                let message = format!(
+                    "no user, group, API key or identity provider is named `{shown}`; what was deleted is found by its ID, and \
+                     users also by the e-mail address"
+                );
+                return Err(Error::new(Code::NotFound, message));
+            }
+            Ok(Some(found))
+        }
+    }
+}
+
+async fn of_address(
+    app: &App,
+    connection: &mut PgConnection,
+    organization_id: Id<Organization>,
+    address: &EmailAddress,
+) -> sqlx::Result<Vec<Uuid>> {
+    sqlx::query_scalar!(
         r#"
         select user_id as "id!" from users where organization_id = $1 and email_key = $2
         union
@@ -181,8 +241,53 @@ pub(super) async fn target_ids(
         &address::digests(&app.fingerprints, organization_id, address.key()),
     )
     .fetch_all(connection)
-    .await?;
-    Ok(Some(found))
+    .await
+}
+
+async fn of_name(
+    connection: &mut PgConnection,
+    organization_id: Id<Organization>,
+    name: &str,
+) -> sqlx::Result<Vec<Uuid>> {
+    sqlx::query_scalar!(
+        r#"
+        select user_id as "id!" from users where organization_id = $1 and name = $2 and coalesce(lastname, '') = ''
+        union
+        select user_id from users where organization_id = $1 and (name || ' ' || lastname) = $2 and lastname <> ''
+        union
+        select group_id from user_groups where organization_id = $1 and name_key = $3
+        union
+        select key_id from api_keys where organization_id = $1 and name = $2
+        union
+        select provider_id from sso_providers where organization_id = $1 and (name = $2 or title = $2)
+        "#,
+        organization_id as Id<Organization>,
+        name,
+        fold(name),
+    )
+    .fetch_all(connection)
+    .await
+}
+
+/// The IDs of what belongs to a user: the events about them are about the user.
+pub(super) async fn of_user(
+    connection: &mut PgConnection,
+    organization_id: Id<Organization>,
+    user_id: Id<User>,
+) -> sqlx::Result<Vec<Uuid>> {
+    sqlx::query_scalar!(
+        r#"
+        select $2::uuid as "id!"
+        union all
+        select key_id from api_keys where organization_id = $1 and user_id = $2
+        union all
+        select invitation_id from invitations where organization_id = $1 and user_id = $2
+        "#,
+        organization_id as Id<Organization>,
+        user_id as Id<User>,
+    )
+    .fetch_all(connection)
+    .await
 }
 
 #[cfg(test)]
@@ -207,9 +312,9 @@ mod tests {
     }
 
     #[test]
-    fn a_target_is_an_id_of_any_kind_or_an_address() {
+    fn a_target_is_an_id_of_any_kind_an_address_or_a_name() {
         let parse = |text: &str| text.parse::<TargetFilter>();
-        for prefix in ["usr", "bat", "key", "ug", "orginv", "org"] {
+        for prefix in ["usr", "bat", "key", "ug", "orginv", "ses", "idp", "org"] {
             assert!(
                 matches!(parse(&format!("{prefix}_01k9h6m3x0e8wbz1v5n7q2r4t6")), Ok(TargetFilter::Id(_))),
                 "{prefix}"
@@ -219,11 +324,7 @@ mod tests {
             matches!(parse("Ada@Example.com"), Ok(TargetFilter::Address(address)) if address.key() == "ada@example.com")
         );
         assert_eq!(parse("ada@").err().as_deref(), Some("not a valid e-mail address"));
-        for other in ["", "ada", "req_01k9h6m3x0e8wbz1v5n7q2r4t6"] {
-            assert!(
-                parse(other).err().unwrap().starts_with("must be an e-mail address, or the ID of a user"),
-                "{other}"
-            );
-        }
+        assert!(matches!(parse("Ada Lovelace"), Ok(TargetFilter::Named(name)) if name == "Ada Lovelace"));
+        assert_eq!(parse("").err().as_deref(), Some("must be an ID, an e-mail address or a name"));
     }
 }

@@ -15,24 +15,29 @@
 //! *The operator's events contain the account of the operating system and the host.* They name an administrator of the machine,
 //! which is what they are for; no operation on users deletes them.
 
+mod action_group;
 mod actor;
 pub(crate) mod address;
 mod denial;
+mod entry_names;
 mod event;
 mod filter;
 mod operator;
+mod query;
 mod read;
 mod repeats;
 mod target;
 mod turns;
 pub(crate) mod write;
 
+pub use action_group::{ActionFilter, ActionGroup, OutcomeFilter};
 pub use actor::{ActorKind, ActorRef, Attribution};
 pub use denial::{AuditDenial, Findings};
+pub use entry_names::{Names, names};
 pub use event::Event;
 pub(crate) use event::Recorded;
 pub use filter::{ActorFilter, Filter, TargetFilter};
-pub use read::{Entry, list};
+pub use read::{Entry, get, list, list_span};
 pub use repeats::Repeats;
 pub use target::{Target, TargetKind};
 pub(crate) use turns::Turns;

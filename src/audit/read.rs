@@ -1,16 +1,16 @@
 //! Reading the audit log.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::Value;
-use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::{ActorFilter, ActorKind, Filter, Outcome, TargetKind, filter};
+use super::query::{Query, Row};
+use super::{ActionFilter, ActorFilter, ActorKind, Filter, Outcome, OutcomeFilter, TargetKind, filter};
 use crate::app::App;
 use crate::caller::{Action, Caller};
 use crate::error::{Error, RETRY_SOON, Result};
-use crate::id::{self, Batch, Event, Id, Organization, Request, User};
-use crate::page::{Page, PageRequest};
+use crate::id::{self, Batch, Event, Id, Request, User};
+use crate::page::{Page, PageRequest, Position, Slice, Span};
 use crate::postgres::ErrorClass;
 
 const TOO_WIDE: &str = "reading the audit log took too long; a shorter range of time (`since` and `until`) is faster";
@@ -59,37 +59,104 @@ pub struct Entry {
 /// it can appear behind entries that were visible before. Until the log has a sequence, no order is that of the commits.
 ///
 /// The pages and time limits are ranges of the index `audit_events_by_time`, which also has the actions, the actors and their users: an
-/// index for each of them would cost another write with every event, for a filter that is rarely used. Events of a target, a batch,
-/// a request or actors without IDs are found by indexes of their own, and then sorted.
+/// index for each of them would cost another write with every event, for a filter that is rarely used. So would one for networks.
+/// Events of a target, a batch, a request or actors without IDs are found by indexes of their own, and then sorted.
 ///
 /// # Errors
-/// `forbidden` unless the caller is an owner. `not_found` for the name of an actor that does not exist. `overloaded` when the read,
-/// or those before it, take too long.
+/// `forbidden` unless the caller is an owner. `not_found` for the name of an actor or a target that does not exist. `overloaded`
+/// when the read, or those before it, take too long.
 pub async fn list(app: &App, caller: &Caller, filter: Filter, page: &PageRequest<Event>) -> Result<Page<Entry>> {
+    let start = Start { at: (None, page.after.unwrap_or(Id::MAX)), is_backward: false, limit: page.limit() };
+    let entries = read(app, caller, filter, start).await?;
+    Ok(Page::new(page, entries, |entry| entry.event_id))
+}
+
+/// As [`list`], in both directions: the later entries are before the earlier ones.
+///
+/// # Errors
+/// As [`list`].
+pub async fn list_span(app: &App, caller: &Caller, filter: Filter, span: &Span) -> Result<Slice<Entry>> {
+    let at = match span.start() {
+        None => (None, Id::MAX),
+        Some(position) => {
+            let time = position.key.parse().map_err(|_| Error::invalid("invalid page token"))?;
+            (Some(time), Id::from_uuid(position.id))
+        }
+    };
+    let start = Start { at, is_backward: span.is_backward(), limit: span.limit() };
+    let entries = read(app, caller, filter, start).await?;
+    let position =
+        |entry: &Entry| Position::new(entry.occurred_at.to_rfc3339_opts(SecondsFormat::Micros, true), entry.event_id);
+    Ok(Slice::new(span, entries, None, position))
+}
+
+/// An entry by its ID.
+///
+/// # Errors
+/// `forbidden` unless the caller is an owner; `not_found`.
+pub async fn get(app: &App, caller: &Caller, event_id: Id<Event>) -> Result<Entry> {
+    // The events up to this one begin with it.
+    let next = Uuid::from(event_id).as_u128().saturating_add(1);
     app.authorize(caller, Action::AuditList).await?;
-    let turn = app.audit_turns.of(caller.organization_id).lock_owned();
-    let turn = app.in_time(turn).await.map_err(|_| Error::overloaded(TOO_WIDE, RETRY_SOON))?;
+    let mut connection = app.reader(&app.db.interactive).await?;
+    let at = sqlx::query_scalar!(
+        "select occurred_at from audit_events where organization_id = $1 and event_id = $2",
+        caller.organization_id as Id<id::Organization>,
+        event_id as Id<Event>,
+    )
+    .fetch_optional(&mut *connection)
+    .await?;
+    drop(connection);
+    let at = at.ok_or_else(|| Error::not_found("audit event", event_id))?;
+    let start = Start { at: (Some(at), Id::from_uuid(Uuid::from_u128(next))), is_backward: false, limit: 1 };
+    let found = read(app, caller, Filter::default(), start).await?.into_iter().next();
+    found.filter(|entry| entry.event_id == event_id).ok_or_else(|| Error::not_found("audit event", event_id))
+}
+
+/// Where a page begins.
+struct Start {
+    at: (Option<DateTime<Utc>>, Id<Event>),
+    is_backward: bool,
+    limit: i64,
+}
+
+async fn read(app: &App, caller: &Caller, filter: Filter, start: Start) -> Result<Vec<Entry>> {
+    app.authorize(caller, Action::AuditList).await?;
+    let turn = match filter.is_selective() {
+        true => None,
+        false => {
+            let turn = app.audit_turns.of(caller.organization_id).lock_owned();
+            Some(app.in_time(turn).await.map_err(|_| Error::overloaded(TOO_WIDE, RETRY_SOON))?)
+        }
+    };
     let (reader, organization_id) = (app.clone(), caller.organization_id);
-    let (after, limit) = (page.after.unwrap_or(Id::MAX), page.limit());
     // The query continues when the client leaves, so the turn lasts until it ends.
     let read = async move {
         let _turn = turn;
         let mut connection = reader.reader(&reader.db.interactive).await?;
         let query = Query {
             organization_id,
-            after,
-            limit,
+            start: start.at,
+            is_backward: start.is_backward,
+            limit: start.limit,
             since: filter.since,
             until: filter.until,
-            action: filter.action.map(Action::as_str),
-            actor_ids: filter::actor_ids(&mut connection, organization_id, filter.actor.as_ref()).await?,
+            actions: filter.action.map(ActionFilter::actions),
+            actor_ids: filter::actor_ids(&reader, &mut connection, organization_id, filter.actor.as_ref()).await?,
             actor_kind: match filter.actor {
                 Some(ActorFilter::Kind(kind)) => Some(kind.as_str()),
                 Some(ActorFilter::Id(_) | ActorFilter::Named(_)) | None => None,
             },
+            outcomes: filter.outcome.map(OutcomeFilter::outcomes),
+            network: filter.network.map(|network| network.to_string()),
             target_ids: filter::target_ids(&reader, &mut connection, organization_id, filter.target.as_ref()).await?,
             batch_id: filter.batch,
             request_id: filter.request,
+            user: match filter.user {
+                Some(user_id) => Some((user_id, filter::of_user(&mut connection, organization_id, user_id).await?)),
+                None => None,
+            },
+            is_folded: filter.is_folded,
         };
         Ok::<_, Error>(query.run(&mut connection).await?)
     };
@@ -97,9 +164,12 @@ pub async fn list(app: &App, caller: &Caller, filter: Filter, page: &PageRequest
         Some(ErrorClass::TimedOut) => Error::overloaded(TOO_WIDE, RETRY_SOON).with_source(error),
         _ => error,
     })?;
-    let entries = rows
-        .into_iter()
-        .map(|row| Entry {
+    Ok(rows.into_iter().map(Entry::from).collect())
+}
+
+impl From<Row> for Entry {
+    fn from(row: Row) -> Self {
+        Self {
             event_id: row.event_id,
             occurred_at: row.occurred_at,
             actor_kind: row.actor_kind,
@@ -123,145 +193,10 @@ pub async fn list(app: &App, caller: &Caller, filter: Filter, page: &PageRequest
             request_id: row.request_id,
             source_address: row.source_address,
             details: row.details,
-        })
-        .collect();
-    Ok(Page::new(page, entries, |entry| entry.event_id))
+        }
+    }
 }
 
 fn id_text(prefix: &str, id: Uuid) -> String {
     format!("{prefix}_{}", id::encode(id))
-}
-
-/// A filter with the IDs of its actors and targets, and a page.
-struct Query {
-    organization_id: Id<Organization>,
-    after: Id<Event>,
-    limit: i64,
-    since: Option<DateTime<Utc>>,
-    until: Option<DateTime<Utc>>,
-    action: Option<&'static str>,
-    actor_ids: Option<Vec<Uuid>>,
-    actor_kind: Option<&'static str>,
-    target_ids: Option<Vec<Uuid>>,
-    batch_id: Option<Id<Batch>>,
-    request_id: Option<Id<Request>>,
-}
-
-/// A row of the log, with current names.
-struct Row {
-    event_id: Id<Event>,
-    occurred_at: DateTime<Utc>,
-    actor_kind: ActorKind,
-    actor_id: Option<Uuid>,
-    actor_name: Option<String>,
-    actor_user_id: Option<Id<User>>,
-    action: String,
-    outcome: Outcome,
-    reason: Option<String>,
-    target_kind: Option<String>,
-    target_id: Option<Uuid>,
-    batch_id: Option<Id<Batch>>,
-    file_name: Option<String>,
-    request_id: Option<Id<Request>>,
-    source_address: Option<String>,
-    details: Value,
-}
-
-/// The rows of the events that a query selects, with the conditions and the page that all queries have.
-macro_rules! rows {
-    ($listed:literal, $($values:tt)+) => {
-        sqlx::query_as!(
-            Row,
-            "with listed as (" + $listed + r#"
-                and (occurred_at, event_id) < (
-                    coalesce((select occurred_at from audit_events where organization_id = $1 and event_id = $2),
-                        'infinity'),
-                    $2::uuid
-                )
-                and occurred_at >= coalesce($3::timestamptz, '-infinity')
-                and occurred_at < coalesce($4::timestamptz, 'infinity')
-                and ($5::text is null or action = $5)
-                and ($6::uuid[] is null or actor_id = any($6) or actor_user_id = any($6))
-                order by occurred_at desc, event_id desc
-                limit $7
-            )
-            select
-                event_id as "event_id: Id<Event>", occurred_at, actor_kind as "actor_kind: ActorKind", actor_id,
-                api_keys.name as "actor_name?", actor_user_id as "actor_user_id: Id<User>", action, outcome as "outcome: Outcome", reason, target_kind, target_id,
-                audit_events.batch_id as "batch_id: Id<Batch>", batches.file_name as "file_name?",
-                audit_events.request_id as "request_id: Id<Request>", host(source_address) as source_address, details
-            from audit_events
-            left join api_keys on api_keys.organization_id = $1 and api_keys.key_id = audit_events.actor_id
-            left join batches on batches.organization_id = $1 and batches.batch_id = audit_events.batch_id
-            where audit_events.organization_id = $1 and event_id in (select event_id from listed)
-            order by occurred_at desc, event_id desc
-            "#,
-            $($values)+
-        )
-    };
-}
-
-impl Query {
-    async fn run(&self, connection: &mut PgConnection) -> sqlx::Result<Vec<Row>> {
-        let is_of_object = self.target_ids.is_some() || self.batch_id.is_some() || self.request_id.is_some();
-        match is_of_object || self.actor_kind.is_some() {
-            true => self.by_object(connection).await,
-            false => self.by_time(connection).await,
-        }
-    }
-
-    async fn by_time(&self, connection: &mut PgConnection) -> sqlx::Result<Vec<Row>> {
-        rows!(
-            r#"
-            select event_id from audit_events
-            where organization_id = $1
-            "#,
-            self.organization_id as Id<Organization>,
-            self.after as Id<Event>,
-            self.since,
-            self.until,
-            self.action,
-            self.actor_ids.as_deref(),
-            self.limit,
-        )
-        .fetch_all(connection)
-        .await
-    }
-
-    /// Of the four ways to find events, one runs, whatever plan PostgreSQL has cached. `offset 0` keeps the other conditions out of
-    /// it: PostgreSQL would rather read the index by time, and all events of the organization.
-    async fn by_object(&self, connection: &mut PgConnection) -> sqlx::Result<Vec<Row>> {
-        rows!(
-            r#"
-            select event_id from (
-                (select * from audit_events where organization_id = $1 and target_id = any($8::uuid[]) offset 0)
-                union all
-                (select * from audit_events where $8::uuid[] is null and organization_id = $1 and batch_id = $9 offset 0)
-                union all
-                (select * from audit_events
-                where $8::uuid[] is null and $9::uuid is null and organization_id = $1 and request_id = $10 offset 0)
-                union all
-                (select * from audit_events
-                where $8::uuid[] is null and $9::uuid is null and $10::uuid is null and organization_id = $1
-                    and actor_id is null and actor_kind = $11 offset 0)
-            ) found
-            where ($9::uuid is null or batch_id = $9)
-                and ($10::uuid is null or request_id = $10)
-                and ($11::text is null or actor_kind = $11)
-            "#,
-            self.organization_id as Id<Organization>,
-            self.after as Id<Event>,
-            self.since,
-            self.until,
-            self.action,
-            self.actor_ids.as_deref(),
-            self.limit,
-            self.target_ids.as_deref(),
-            self.batch_id as Option<Id<Batch>>,
-            self.request_id as Option<Id<Request>>,
-            self.actor_kind,
-        )
-        .fetch_all(connection)
-        .await
-    }
 }

@@ -21,12 +21,12 @@ use super::local::with_operator;
 use super::output::{self, Format, TableRow};
 use super::remote::ServerArgs;
 use super::{Exit, listing};
-use crate::audit::{self, ActorFilter, Filter, TargetFilter};
-use crate::caller::Action;
+use crate::audit::{self, ActionFilter, ActorFilter, Filter, OutcomeFilter, TargetFilter};
 use crate::clock::Clock;
 use crate::error::Error;
 use crate::id::{self, Id};
 use crate::page::PageRequest;
+use crate::proxies::Network;
 
 /// Default number of entries in a table.
 const DEFAULT_ITEMS: u32 = 50;
@@ -56,24 +56,36 @@ pub(super) struct ListArgs {
     /// Only events before this time; the same forms.
     #[arg(long, value_name = "TIME", value_parser = parse_time)]
     until: Option<When>,
-    /// Only events of this action.
+    /// Only events of this action, or of this group of actions; `changes` are all that change something, except signing in.
     #[arg(long, value_parser = action())]
-    action: Option<Action>,
-    /// Only events of this actor: an API key by ID or name, a user (with any of their keys) by ID or e-mail address, an
-    /// invitation by ID, `operator` (who ran muster on its machine), `system` (muster itself, such as for accounts that
+    action: Option<ActionFilter>,
+    /// Only events with this outcome; `refused` are `denied` and `rejected`.
+    #[arg(long, value_parser = outcome())]
+    outcome: Option<String>,
+    /// Only events of this actor: an API key by ID or name; a user (with any of their keys) by ID, name or e-mail address,
+    /// which also finds deleted users; an invitation by ID; `operator` (who ran muster on its machine), `system` (muster itself, such as for accounts that
     /// expire) or `anonymous` (who sent no valid API key).
     #[arg(long, value_name = "NAME|EMAIL|ID", value_parser = parsed::<ActorFilter>)]
     actor: Option<String>,
-    /// Only events about this target: a user, batch, API key, group, invitation or organization by ID; or an e-mail address,
-    /// for the accounts that have or had it and the invitations to it, deleted ones included.
-    #[arg(long, value_name = "EMAIL|ID", value_parser = parsed::<TargetFilter>)]
+    /// Only events about this target: an ID; an e-mail address, for the accounts that have or had it and the invitations to it,
+    /// deleted ones included; or the name of a user, group, API key or identity provider.
+    #[arg(long, value_name = "NAME|EMAIL|ID", value_parser = parsed::<TargetFilter>)]
     target: Option<String>,
+    /// Only what this user did, and what happened to the user and the user's API keys.
+    #[arg(long, value_name = "ID", value_parser = parsed::<Id<id::User>>)]
+    user: Option<String>,
     /// Only events of this batch.
     #[arg(long, value_name = "ID", value_parser = parsed::<Id<id::Batch>>)]
     batch: Option<String>,
     /// Only events of this request: the `x-request-id` of its response.
     #[arg(long, value_name = "ID", value_parser = parsed::<Id<id::Request>>)]
     request: Option<String>,
+    /// Only events of clients with this IP address, or in this network, such as 203.0.113.0/24.
+    #[arg(long, value_name = "ADDRESS|NETWORK", value_parser = parsed::<Network>)]
+    from: Option<String>,
+    /// Leave out the events of the single users that batches created or deleted; the event of the batch has their number.
+    #[arg(long)]
+    fold: bool,
     /// Maximum number of events [default: 50 in a table, else all].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     max_items: Option<u32>,
@@ -109,10 +121,13 @@ fn parsed<T: FromStr<Err: Display>>(text: &str) -> Result<String, String> {
     text.parse::<T>().map(|_| text.to_owned()).map_err(|error| error.to_string())
 }
 
-/// Parses the dotted name of an action. The list of names lets shells complete it.
-fn action() -> impl TypedValueParser<Value = Action> {
-    let names = PossibleValuesParser::new(Action::ALL.iter().copied().map(Action::as_str));
-    names.try_map(|name| Action::parse(&name).ok_or("unknown action"))
+/// Parses the name of an action or of a group of actions. The list of names lets shells complete it.
+fn action() -> impl TypedValueParser<Value = ActionFilter> {
+    PossibleValuesParser::new(ActionFilter::names()).try_map(|name| name.parse::<ActionFilter>())
+}
+
+fn outcome() -> PossibleValuesParser {
+    PossibleValuesParser::new(OutcomeFilter::names())
 }
 
 /// A time, absolute or relative to now.
@@ -179,10 +194,14 @@ async fn list(args: ListArgs) -> Result<(), Exit> {
         since: args.since.map(|since| since.at(now)),
         until: args.until.map(|until| until.at(now)),
         action: args.action.map(|action| action.as_str().to_owned()),
+        outcome: args.outcome.clone(),
         actor: args.actor.clone(),
         target: args.target.clone(),
+        user_id: args.user.clone(),
         batch_id: args.batch.clone(),
         request_id: args.request.clone(),
+        from: args.from.clone(),
+        fold: args.fold,
     };
     args.print(async |count, token| client.audit_events(&filter, count, token.as_deref()).await).await
 }
@@ -195,10 +214,14 @@ async fn list_locally(args: ListArgs) -> Result<(), Exit> {
                 since: args.since.map(|since| since.at(now)),
                 until: args.until.map(|until| until.at(now)),
                 action: args.action,
+                outcome: parse(args.outcome.as_deref())?,
                 actor: parse(args.actor.as_deref())?,
                 target: parse(args.target.as_deref())?,
+                user: parse(args.user.as_deref())?,
                 batch: parse(args.batch.as_deref())?,
                 request: parse(args.request.as_deref())?,
+                network: parse(args.from.as_deref())?,
+                is_folded: args.fold,
             };
             let request = PageRequest::new(Some(count.into()), token.as_deref())?;
             let entries = audit::list(app, caller, filter, &request).await?;

@@ -235,8 +235,107 @@ async fn events_are_filtered_by_target_batch_and_request_on_every_page() {
     assert_eq!(all(&format!("target={user_id}&since={time}")).await, of_user);
     assert_eq!(all(&format!("target={user_id}&until={time}")).await, Vec::<Value>::new());
     let unknown = app.owner.get("/api/v2/audit/events?actor=nobody").await;
-    let detail = "no API key is named `nobody`; a deleted key is found by its ID (`key_…`)";
+    let detail = "no API key and no user is named `nobody`; a deleted key is found by its ID (`key_…`), a deleted user by the \
+                  ID (`usr_…`) or the e-mail address";
     assert_eq!((unknown.status, unknown.error()), (404, json!({"code": "not_found", "detail": detail})));
+    let unknown = app.owner.get("/api/v2/audit/events?target=nobody").await;
+    let detail = "no user, group, API key or identity provider is named `nobody`; what was deleted is found by its ID, and users \
+                  also by the e-mail address";
+    assert_eq!((unknown.status, unknown.error()), (404, json!({"code": "not_found", "detail": detail})));
+}
+
+/// The actions of the events that a query selects.
+async fn actions(app: &TestApp, query: &str) -> Vec<String> {
+    let answer = app.owner.get(&format!("/api/v2/audit/events?{query}")).await;
+    assert_eq!(answer.status, 200, "{query}: {}", answer.text);
+    let events = answer.json()["results"].as_array().unwrap().clone();
+    events.iter().map(|event| event["action"].as_str().unwrap().to_owned()).collect()
+}
+
+#[tokio::test]
+async fn events_are_filtered_by_groups_of_actions_outcome_network_and_names() {
+    let app = TestApp::spawn().await;
+    let (ada, key) = app.person("ada@example.com", PermissionLevel::Owner).await;
+    let group = key.post("/api/v2/user_groups/", &json!({"name": "Platform team"})).await;
+    assert_eq!(group.status, 200, "{}", group.text);
+    assert_eq!(key.create(&json!([sso("bad")])).await.status, 422);
+    let collaborator = app.actor(PermissionLevel::Collaborator).await;
+    assert_eq!(collaborator.get("/api/v2/audit/events").await.status, 403);
+    assert_eq!(actions(&app, "outcome=refused").await, ["audit.list", "user.batch_create"]);
+    assert_eq!(actions(&app, "outcome=denied").await, ["audit.list"]);
+    assert_eq!(actions(&app, "outcome=rejected&action=batches").await, ["user.batch_create"]);
+    assert_eq!(actions(&app, "action=groups").await, ["group.create"]);
+    assert_eq!(actions(&app, "action=changes&outcome=rejected").await, ["user.batch_create"]);
+    // Of the operator, who has no address.
+    let elsewhere = actions(&app, "from=203.0.113.0%2F24").await;
+    assert!(elsewhere.is_empty(), "{elsewhere:?}");
+    let from_here = actions(&app, "from=127.0.0.0%2F8").await;
+    assert_eq!(from_here, actions(&app, "from=127.0.0.1").await);
+    assert!(from_here.contains(&"group.create".to_owned()) && !from_here.contains(&"organization.create".to_owned()));
+    assert_eq!(actions(&app, "from=127.0.0.0%2F8&outcome=success&action=groups").await, ["group.create"]);
+
+    // By the names of people, groups and keys.
+    let name = app.owner.get(&format!("/api/v2/users/{ada}")).await.json()["result"].clone();
+    let name = [name["name"].as_str(), name["lastname"].as_str()].into_iter().flatten().collect::<Vec<_>>().join("%20");
+    assert_eq!(actions(&app, &format!("actor={name}&action=groups")).await, ["group.create"]);
+    assert_eq!(actions(&app, "target=platform%20TEAM").await, ["group.create"]);
+    assert!(actions(&app, &format!("target={name}")).await.contains(&"user.create".to_owned()));
+}
+
+#[tokio::test]
+async fn a_deleted_actor_is_found_by_the_address() {
+    let app = TestApp::spawn().await;
+    let (ada, key) = app.person("ada@example.com", PermissionLevel::Owner).await;
+    assert_eq!(key.post("/api/v2/user_groups/", &json!({"name": "admins"})).await.status, 200);
+    assert_eq!(actions(&app, "actor=ada%40example.com").await, ["group.create"]);
+    assert_eq!(app.owner.delete(&format!("/api/v2/users/{ada}")).await.status, 200);
+    assert_eq!(actions(&app, "actor=Ada%40Example.com").await, ["group.create"]);
+    let unknown = app.owner.get("/api/v2/audit/events?actor=eve%40example.com").await;
+    let detail = "nobody has or had the e-mail address `eve@example.com`";
+    assert_eq!((unknown.status, unknown.error()), (404, json!({"code": "not_found", "detail": detail})));
+}
+
+#[tokio::test]
+async fn the_single_users_of_batches_are_left_out_on_request() {
+    let app = TestApp::spawn().await;
+    let users: Vec<Value> = (0..60).map(|n| sso(&format!("user{n}@example.com"))).collect();
+    assert_eq!(app.owner.create(&json!(users)).await.status, 200);
+    let folded = ["user.batch_create", "key.create", "user.create", "organization.create"];
+    assert_eq!(actions(&app, "fold=true").await, folded);
+    assert_eq!(actions(&app, "fold=true&outcome=success").await, folded);
+    assert_eq!(actions(&app, "fold=true&actor=first%20key").await, folded[..1]);
+    assert_eq!(actions(&app, "fold=false&count=2").await, ["user.create", "user.create"]);
+}
+
+#[tokio::test]
+async fn the_history_of_a_user_is_what_the_user_did_and_what_happened_to_the_user() {
+    let app = TestApp::spawn().await;
+    let (ada, key) = app.person("ada@example.com", PermissionLevel::Owner).await;
+    let users: Vec<Value> = (0..3).map(|n| sso(&format!("user{n}@example.com"))).collect();
+    assert_eq!(key.create(&json!(users)).await.status, 200);
+    assert_eq!(app.owner.post(&format!("/api/v2/users/{ada}/suspend"), &json!({})).await.status, 200);
+    assert_eq!(app.owner.post(&format!("/api/v2/users/{ada}/reactivate"), &json!({})).await.status, 200);
+    assert_eq!(key.post("/api/v2/user_groups/", &json!({"name": "admins"})).await.status, 200);
+    let history = actions(&app, &format!("user_id={ada}")).await;
+    let done = ["group.create", "user.reactivate", "user.suspend", "user.batch_create"];
+    assert_eq!(history[..4], done);
+    // How the account came to be.
+    assert!(history[4..].contains(&"user.create".to_owned()) && history[4..].contains(&"key.create".to_owned()));
+    assert_eq!(actions(&app, &format!("user_id={ada}&action=groups")).await, ["group.create"]);
+    assert_eq!(actions(&app, &format!("user_id={ada}&outcome=refused")).await, Vec::<String>::new());
+    // On every page, once.
+    let (mut paged, mut token) = (Vec::new(), String::new());
+    loop {
+        let body = app.owner.get(&format!("/api/v2/audit/events?user_id={ada}&count=2{token}")).await.json();
+        paged.extend(
+            body["results"].as_array().unwrap().iter().map(|event| event["action"].as_str().unwrap().to_owned()),
+        );
+        match body["metadata"]["next_paging_token"].as_str() {
+            Some(next) => token = format!("&paging_token={next}"),
+            None => break,
+        }
+    }
+    assert_eq!(paged, history);
 }
 
 #[tokio::test]
@@ -248,7 +347,7 @@ async fn invalid_filters_are_rejected() {
     assert_eq!(error["code"], "invalid_request");
     let detail = error["detail"].as_str().unwrap();
     assert!(
-        detail.starts_with("invalid `action`; expected one of organization.create, organization.list, "),
+        detail.starts_with("invalid `action`: expected one of changes, people, batches, invitations, groups, keys, "),
         "{detail}"
     );
     assert!(detail.ends_with(", audit.list"), "{detail}");
@@ -256,16 +355,16 @@ async fn invalid_filters_are_rejected() {
         ("until=tomorrow", "invalid `until`; expected an RFC 3339 time with a time zone, such as 2026-11-23T10:00:00Z"),
         (
             "actor=",
-            "invalid `actor`: must be an ID, the name of an API key, an e-mail address, `operator`, `system` or `anonymous`",
+            "invalid `actor`: must be an ID, the name of an API key or a user, an e-mail address, `operator`, `system` or `anonymous`",
         ),
-        (
-            "target=ada",
-            "invalid `target`: must be an e-mail address, or the ID of a user (`usr_…`), a batch (`bat_…`), an API key \
-             (`key_…`), a group (`ug_…`), an invitation (`orginv_…`) or the organization (`org_…`)",
-        ),
+        ("target=", "invalid `target`: must be an ID, an e-mail address or a name"),
         ("target=ada%40", "invalid `target`: not a valid e-mail address"),
         ("batch_id=1", "invalid `batch_id`: not an ID; expected `bat_` and 26 characters"),
         ("request_id=1", "invalid `request_id`: not an ID; expected `req_` and 26 characters"),
+        ("user_id=ada", "invalid `user_id`: not an ID; expected `usr_` and 26 characters"),
+        ("outcome=no", "invalid `outcome`: expected one of success, denied, rejected, refused"),
+        ("from=home", "invalid `from`: `home` is neither a network such as 10.0.0.0/8 nor an address"),
+        ("fold=1", "`fold` must be `true` or `false`"),
     ] {
         let answer = app.owner.get(&format!("/api/v2/audit/events?{query}")).await;
         assert_eq!((answer.status, answer.error()), (400, json!({"code": "invalid_request", "detail": detail})));

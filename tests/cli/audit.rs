@@ -240,16 +240,19 @@ async fn the_operators_events_name_the_account_and_the_host() {
 async fn invalid_filters_are_rejected_before_the_server_is_asked() {
     let app = TestApp::spawn().await;
     for (filter, value, message) in [
-        ("--target", "ada", "must be an e-mail address, or the ID of a user (`usr_…`), a batch (`bat_…`), an API key"),
+        ("--target", "", "must be an ID, an e-mail address or a name"),
         ("--target", "ada@", "not a valid e-mail address"),
         ("--batch", "usr_01k9h6m3x0e8wbz1v5n7q2r4t6", "not an ID; expected `bat_` and 26 characters"),
         ("--request", "req_1", "not an ID; expected `req_` and 26 characters"),
         (
             "--actor",
             "",
-            "must be an ID, the name of an API key, an e-mail address, `operator`, `system` or `anonymous`",
+            "must be an ID, the name of an API key or a user, an e-mail address, `operator`, `system` or `anonymous`",
         ),
         ("--until", "tomorrow", "expected a time with a zone"),
+        ("--user", "ada", "not an ID; expected `usr_` and 26 characters"),
+        ("--outcome", "no", "[possible values: success, denied, rejected, refused]"),
+        ("--from", "home", "`home` is neither a network such as 10.0.0.0/8 nor an address"),
     ] {
         let ran = remote(&app, &["audit", "list", filter, value]);
         assert_eq!((ran.status, ran.out.as_str()), (Some(2), ""), "{filter} {value}");
@@ -352,14 +355,19 @@ async fn the_audit_log_is_filtered_by_time_and_actor() {
     let actions: Vec<&str> = by_operator.iter().map(|event| event["action"].as_str().unwrap()).collect();
     assert_eq!(actions, ["key.create", "key.create", "user.create", "organization.create"]);
     assert_eq!(list(&["--actor", "operator", "--action", "user.create", "--until", "1h"]).len(), 0);
+    assert_eq!(list(&["--actor", "operator", "--action", "keys", "--outcome", "success"]), by_operator[..2]);
+    assert_eq!(list(&["--outcome", "refused"]).len(), 0);
+    assert_eq!(list(&["--from", "127.0.0.0/8"]), list(&["--from", "127.0.0.1"]));
+    let user_id = by_user[0]["actor_user_id"].as_str().unwrap();
+    assert!(list(&["--user", user_id]).len() > list(&["--user", user_id, "--fold", "--action", "batches"]).len());
 
     for (nobody, message) in [
-        ("nobody", "no API key is named `nobody`; a deleted key is found by its ID (`key_…`)"),
         (
-            "nobody@example.com",
-            "no user has the e-mail address `nobody@example.com` now; for a deleted user, filter by the ID of the user \
-             (`usr_…`) or of the API key (`key_…`)",
+            "nobody",
+            "no API key and no user is named `nobody`; a deleted key is found by its ID (`key_…`), a deleted user by the ID \
+             (`usr_…`) or the e-mail address",
         ),
+        ("nobody@example.com", "nobody has or had the e-mail address `nobody@example.com`"),
     ] {
         let ran = local(&app, &["audit", "list", "--local", "--actor", nobody]);
         assert_eq!((ran.status, ran.out.as_str(), ran.err), (Some(1), "", format!("error: {message}\n")));

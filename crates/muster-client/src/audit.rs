@@ -56,18 +56,26 @@ pub struct AuditFilter {
     pub since: Option<DateTime<Utc>>,
     /// Latest time, exclusive.
     pub until: Option<DateTime<Utc>>,
-    /// Name of the action.
+    /// Name of the action, or of a group of actions, such as `changes` or `sign_ins`.
     pub action: Option<String>,
-    /// The actor: the ID (`key_…`) or name of an API key, the ID (`usr_…`) or e-mail address of a user with any of their keys,
+    /// `success`, `denied`, `rejected`, or `refused` for the last two.
+    pub outcome: Option<String>,
+    /// The actor: the ID (`key_…`) or name of an API key; the ID (`usr_…`), name or e-mail address of a user with any of their keys;
     /// the ID of an invitation (`orginv_…`), `operator`, `system` or `anonymous`.
     pub actor: Option<String>,
-    /// The target: an ID; or an e-mail address, for the accounts that have or had it and the invitations to it, deleted ones
-    /// included.
+    /// The target: an ID; an e-mail address, for the accounts that have or had it and the invitations to it, deleted ones
+    /// included; or the name of a user, group, API key or identity provider.
     pub target: Option<String>,
+    /// ID of a user (`usr_…`): what the user did, and what happened to the user.
+    pub user_id: Option<String>,
     /// ID of the batch that the entries are part of.
     pub batch_id: Option<String>,
     /// ID of the request that led to the entries.
     pub request_id: Option<String>,
+    /// IP address of the client, or a network in CIDR notation.
+    pub from: Option<String>,
+    /// Whether to leave out the entries of the single users that batches created or deleted.
+    pub fold: bool,
 }
 
 impl AuditFilter {
@@ -77,10 +85,14 @@ impl AuditFilter {
             ("since", self.since.map(format)),
             ("until", self.until.map(format)),
             ("action", self.action.clone()),
+            ("outcome", self.outcome.clone()),
             ("actor", self.actor.clone()),
             ("target", self.target.clone()),
+            ("user_id", self.user_id.clone()),
             ("batch_id", self.batch_id.clone()),
             ("request_id", self.request_id.clone()),
+            ("from", self.from.clone()),
+            ("fold", self.fold.then(|| "true".to_owned())),
         ])
     }
 }
@@ -97,8 +109,9 @@ mod tests {
             action: Some("user.create".to_owned()),
             actor: Some("key_1".to_owned()),
             target: Some("ada@example.com".to_owned()),
-            batch_id: None,
             request_id: Some("req_1".to_owned()),
+            fold: true,
+            ..AuditFilter::default()
         };
         assert_eq!(
             filter.query(),
@@ -109,6 +122,7 @@ mod tests {
                 ("actor", "key_1".to_owned()),
                 ("target", "ada@example.com".to_owned()),
                 ("request_id", "req_1".to_owned()),
+                ("fold", "true".to_owned()),
             ]
         );
     }

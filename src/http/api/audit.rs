@@ -13,8 +13,8 @@ use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
 
 use super::Listing;
 use crate::app::App;
-use crate::audit::{self, Entry, Filter};
-use crate::caller::{Action, Caller};
+use crate::audit::{self, ActionFilter, Entry, Filter, OutcomeFilter};
+use crate::caller::Caller;
 use crate::error::{Error, Result};
 use crate::http::error::ErrorBody;
 use crate::http::extract;
@@ -28,21 +28,33 @@ pub(in crate::http) struct Query {
     since: Option<String>,
     /// Latest time, exclusive.
     until: Option<String>,
-    /// Name of the action, such as `user.batch_create`.
+    /// Name of the action, such as `user.batch_create`, or of a group of actions: `people`, `batches`, `invitations`, `groups`
+    /// (with policies), `keys`, `sign_ins`, `settings`, or `changes` (all that change something, except signing in).
     #[param(schema_with = actions)]
     action: Option<String>,
-    /// Actor: the ID (`key_…`) or name of an API key, the ID (`usr_…`) or e-mail address of a user with any of their keys,
-    /// the ID of an invitation (`orginv_…`), `operator` (who ran muster on its machine), `system` (muster itself, such as for
+    /// How the action ended; `refused` selects `denied` and `rejected`.
+    #[param(schema_with = outcomes)]
+    outcome: Option<String>,
+    /// Actor: the ID (`key_…`) or name of an API key; the ID (`usr_…`), name or e-mail address of a user with any of their keys,
+    /// the address also of deleted users; the ID of an invitation (`orginv_…`), `operator` (who ran muster on its machine), `system` (muster itself, such as for
     /// accounts that expire) or `anonymous` (who sent no valid API key).
     #[serde(alias = "actor_id")]
     actor: Option<String>,
-    /// Target: the ID of a user, batch, API key, group, invitation or organization; or an e-mail address, for the accounts that
-    /// have or had it and the invitations to it, deleted ones included.
+    /// Target: the ID of a user, batch, API key, group, invitation, session, identity provider or organization; an e-mail address,
+    /// for the accounts that have or had it and the invitations to it, deleted ones included; or the name of a user, group, API
+    /// key or identity provider.
     target: Option<String>,
+    /// ID of a user (`usr_…`): what the user did, and what happened to the user and the user's API keys. Users that the user created
+    /// or deleted with batches are left out, as by `fold`.
+    user_id: Option<String>,
     /// ID of the batch that the entries are part of (`bat_…`).
     batch_id: Option<String>,
     /// ID of the request that led to the entries (`req_…`).
     request_id: Option<String>,
+    /// IP address of the client, or a network, such as `203.0.113.0/24`.
+    from: Option<String>,
+    /// `true` leaves out the entries of the single users that batches created or deleted; the entry of the batch has their number.
+    fold: Option<String>,
     /// The `next_paging_token` of the previous page.
     paging_token: Option<String>,
     /// Entries per page: 1 to 50, default 50.
@@ -55,22 +67,22 @@ pub(in crate::http) struct Query {
 #[utoipa::path(get, path = "/api/v2/audit/events", operation_id = "audit_list", tag = "audit", params(Query),
     responses(
         (status = 200, description = "A page of entries.", body = Listing<AuditEvent>),
-        (status = 404, description = "No API key has the name, or no user the address, of `actor`.", body = ErrorBody),
+        (status = 404, description = "Nobody has the name or the address of `actor`, or nothing that of `target`.", body = ErrorBody),
     ))]
 pub(in crate::http) async fn list(request: HttpRequest, app: web::Data<App>, caller: Caller) -> Result<HttpResponse> {
     let query: Query = extract::query(&request)?;
-    let action = |name: String| {
-        Action::parse(&name)
-            .ok_or_else(|| Error::invalid(format!("invalid `action`; expected one of {}", Action::list())))
-    };
     let filter = Filter {
         since: time("since", query.since)?,
         until: time("until", query.until)?,
-        action: query.action.map(action).transpose()?,
+        action: parsed("action", query.action)?,
+        outcome: parsed("outcome", query.outcome)?,
         actor: parsed("actor", query.actor)?,
         target: parsed("target", query.target)?,
+        user: parsed("user_id", query.user_id)?,
         batch: parsed("batch_id", query.batch_id)?,
         request: parsed("request_id", query.request_id)?,
+        network: parsed("from", query.from)?,
+        is_folded: extract::flag("fold", query.fold.as_deref())?.unwrap_or(false),
     };
     let page = PageRequest::parse(query.count.as_deref(), query.paging_token.as_deref())?;
     let page = audit::list(&app, &caller, filter, &page).await?;
@@ -91,8 +103,11 @@ fn parsed<T: FromStr<Err: Display>>(name: &str, text: Option<String>) -> Result<
 }
 
 fn actions() -> Schema {
-    let names = Action::ALL.iter().copied().map(Action::as_str);
-    ObjectBuilder::new().schema_type(Type::String).enum_values(Some(names)).into()
+    ObjectBuilder::new().schema_type(Type::String).enum_values(Some(ActionFilter::names())).into()
+}
+
+fn outcomes() -> Schema {
+    ObjectBuilder::new().schema_type(Type::String).enum_values(Some(OutcomeFilter::names())).into()
 }
 
 impl From<Entry> for AuditEvent {
