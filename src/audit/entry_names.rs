@@ -41,14 +41,13 @@ const LONGEST_LIST: usize = 20;
 /// # Errors
 /// `forbidden` unless the caller is an owner.
 pub async fn names(app: &App, caller: &Caller, entries: &[Entry]) -> Result<Names> {
-    app.authorize(caller, Action::AuditList).await?;
     let mut ids: Vec<Uuid> = entries.iter().flat_map(ids_of).collect();
     ids.sort_unstable();
     ids.dedup();
     if ids.is_empty() {
         return Ok(Names::default());
     }
-    let mut connection = app.reader(&app.db.interactive).await?;
+    let mut connection = app.read(caller, Action::AuditList).await?;
     let found = sqlx::query!(
         r#"
         select user_id as "id!", name || coalesce(' ' || nullif(lastname, ''), '') as "name!"

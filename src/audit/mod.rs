@@ -37,7 +37,7 @@ pub use entry_names::{Names, names};
 pub use event::Event;
 pub(crate) use event::Recorded;
 pub use filter::{ActorFilter, Filter, TargetFilter};
-pub use read::{Entry, get, list, list_span};
+pub use read::{Entry, MostRefused, get, list, list_span, most_refused};
 pub use repeats::Repeats;
 pub use target::{Target, TargetKind};
 pub(crate) use turns::Turns;

@@ -97,8 +97,7 @@ pub async fn list_span(app: &App, caller: &Caller, filter: Filter, span: &Span) 
 pub async fn get(app: &App, caller: &Caller, event_id: Id<Event>) -> Result<Entry> {
     // The events up to this one begin with it.
     let next = Uuid::from(event_id).as_u128().saturating_add(1);
-    app.authorize(caller, Action::AuditList).await?;
-    let mut connection = app.reader(&app.db.interactive).await?;
+    let mut connection = app.read(caller, Action::AuditList).await?;
     let at = sqlx::query_scalar!(
         "select occurred_at from audit_events where organization_id = $1 and event_id = $2",
         caller.organization_id as Id<id::Organization>,
@@ -111,6 +110,46 @@ pub async fn get(app: &App, caller: &Caller, event_id: Id<Event>) -> Result<Entr
     let start = Start { at: (Some(at), Id::from_uuid(Uuid::from_u128(next))), is_backward: false, limit: 1 };
     let found = read(app, caller, Filter::default(), start).await?.into_iter().next();
     found.filter(|entry| entry.event_id == event_id).ok_or_else(|| Error::not_found("audit event", event_id))
+}
+
+/// The account with the most refused sign-ins.
+#[derive(Debug)]
+pub struct MostRefused {
+    /// The user.
+    pub user_id: Id<User>,
+    /// How many sign-ins were refused.
+    pub times: i64,
+    /// The first of them.
+    pub since: DateTime<Utc>,
+    /// The number of addresses that they came from.
+    pub addresses: i64,
+}
+
+/// The account with the most refused sign-ins since a time, if there were at least `times`.
+///
+/// # Errors
+/// `forbidden` unless the caller is an owner.
+pub async fn most_refused(app: &App, caller: &Caller, since: DateTime<Utc>, times: i64) -> Result<Option<MostRefused>> {
+    let mut read = app.read(caller, Action::AuditList).await?;
+    let refused = sqlx::query_as!(
+        MostRefused,
+        r#"
+        select
+            target_id as "user_id!: Id<User>", count(*) as "times!", min(occurred_at) as "since!",
+            count(distinct source_address) as "addresses!"
+        from audit_events
+        where organization_id = $1 and outcome <> 'success' and occurred_at >= $2 and action = $3 and target_kind = 'user'
+        group by target_id
+        having count(*) >= $4
+        order by count(*) desc, target_id
+        limit 1
+        "#,
+        caller.organization_id as Id<id::Organization>,
+        since,
+        Action::SessionStart.as_str(),
+        times,
+    );
+    Ok(refused.fetch_optional(&mut *read).await?)
 }
 
 /// Where a page begins.

@@ -47,7 +47,7 @@ use crate::users::{EmailAddress, Expiry, Line, Name};
 pub use accept::{Acceptance, Accepted, Invited, accept, open};
 pub use create::{InvitationRequest, create};
 pub use list::{ListOptions, ListOutcome, create_all};
-pub use read::{InvitationDetails, OpenInvitation, get, list};
+pub use read::{InvitationDetails, OpenCount, OpenInvitation, count_open, get, list};
 
 /// The parsed token of an invitation link.
 pub type Token = token::Token<Invitation>;

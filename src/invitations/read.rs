@@ -90,6 +90,35 @@ pub async fn list(
     })
 }
 
+/// The open invitations, in numbers.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct OpenCount {
+    /// All of them.
+    pub open: i64,
+    /// Those that end soon.
+    pub ending: i64,
+}
+
+/// Counts the open invitations, and those that end before a time.
+///
+/// # Errors
+/// `forbidden`, or a database error.
+pub async fn count_open(app: &App, caller: &Caller, ending_before: DateTime<Utc>) -> Result<OpenCount> {
+    let mut read = app.read(caller, Action::InvitationList).await?;
+    let count = sqlx::query_as!(
+        OpenCount,
+        r#"
+        select count(*) as "open!", count(*) filter (where expires_at < $3) as "ending!"
+        from invitations
+        where organization_id = $1 and accepted_at is null and invalidated_at is null and expires_at > $2
+        "#,
+        caller.organization_id as Id<Organization>,
+        app.clock.now(),
+        ending_before,
+    );
+    Ok(count.fetch_one(&mut *read).await?)
+}
+
 /// Reads an invitation in any state.
 ///
 /// # Errors

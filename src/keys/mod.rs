@@ -29,7 +29,7 @@ use crate::secret::Secret;
 use crate::token;
 
 pub use create::{KeySpec, Lifetime, create};
-pub use read::{Filter, Summary, Whose, count_own, get, list};
+pub use read::{Ending, Filter, Summary, Whose, count_own, ending, get, list};
 pub use revoke::{revoke, revoke_all, revoke_each};
 pub use rotate::{LONGEST_OVERLAP_DAYS, rotate};
 

@@ -120,6 +120,41 @@ pub struct Filter {
     pub created_by: Option<Id<ApiKey>>,
 }
 
+/// The keys that end soon.
+#[derive(Debug)]
+pub struct Ending {
+    /// Their number.
+    pub keys: i64,
+    /// The name of the first.
+    pub name: String,
+    /// When the first ends.
+    pub expires_at: DateTime<Utc>,
+    /// The latest use of the first.
+    pub last_used_at: Option<DateTime<Utc>>,
+}
+
+/// The keys, of all users, that end before a time; `None` if there are none.
+///
+/// # Errors
+/// `forbidden` unless the caller is an owner.
+pub async fn ending(app: &App, caller: &Caller, before: DateTime<Utc>) -> Result<Option<Ending>> {
+    let mut read = app.read(caller, Action::KeyOthers).await?;
+    let ending = sqlx::query_as!(
+        Ending,
+        r#"
+        select count(*) over () as "keys!", name, expires_at, last_used_at
+        from api_keys
+        where organization_id = $1 and revoked_at is null and expires_at > $2 and expires_at < $3
+        order by expires_at, key_id
+        limit 1
+        "#,
+        caller.organization_id as Id<Organization>,
+        app.clock.now(),
+        before,
+    );
+    Ok(ending.fetch_optional(&mut *read).await?)
+}
+
 /// Lists keys, oldest first. An owner sees all keys, other callers only their own.
 ///
 /// # Errors

@@ -288,7 +288,7 @@ async fn a_deleted_actor_is_found_by_the_address() {
     let (ada, key) = app.person("ada@example.com", PermissionLevel::Owner).await;
     assert_eq!(key.post("/api/v2/user_groups/", &json!({"name": "admins"})).await.status, 200);
     assert_eq!(actions(&app, "actor=ada%40example.com").await, ["group.create"]);
-    assert_eq!(app.owner.delete(&format!("/api/v2/users/{ada}")).await.status, 200);
+    assert_eq!(app.owner.delete(&format!("/api/v2/users/{ada}")).await.status, 204);
     assert_eq!(actions(&app, "actor=Ada%40Example.com").await, ["group.create"]);
     let unknown = app.owner.get("/api/v2/audit/events?actor=eve%40example.com").await;
     let detail = "nobody has or had the e-mail address `eve@example.com`";
