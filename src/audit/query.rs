@@ -57,6 +57,7 @@ pub(super) struct Row {
     pub(super) file_name: Option<String>,
     pub(super) request_id: Option<Id<Request>>,
     pub(super) source_address: Option<String>,
+    pub(super) client: Option<String>,
     pub(super) details: Value,
 }
 
@@ -102,7 +103,7 @@ macro_rules! rows {
                 api_keys.name as "actor_name?", actor_user_id as "actor_user_id: Id<User>", action,
                 outcome as "outcome: Outcome", reason, target_kind, target_id,
                 audit_events.batch_id as "batch_id: Id<Batch>", batches.file_name as "file_name?",
-                audit_events.request_id as "request_id: Id<Request>", host(source_address) as source_address, details
+                audit_events.request_id as "request_id: Id<Request>", host(source_address) as source_address, client, details
             from audit_events
             left join api_keys on api_keys.organization_id = $1 and api_keys.key_id = audit_events.actor_id
             left join batches on batches.organization_id = $1 and batches.batch_id = audit_events.batch_id

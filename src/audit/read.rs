@@ -48,6 +48,8 @@ pub struct Entry {
     pub request_id: Option<Id<Request>>,
     /// The IP address of the client.
     pub source_address: Option<String>,
+    /// The kind of program that sent the request. Newer versions can have written kinds that this version does not know.
+    pub client: Option<String>,
     /// Fields that only some actions have.
     pub details: Value,
 }
@@ -231,6 +233,7 @@ impl From<Row> for Entry {
             file_name: row.file_name,
             request_id: row.request_id,
             source_address: row.source_address,
+            client: row.client,
             details: row.details,
         }
     }

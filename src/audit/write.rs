@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::repeats::Repeated;
 use super::{ActorKind, Attribution, AuditDenial, Outcome, Recorded, Target, address, operator};
-use crate::caller::{Action, Caller, Origin};
+use crate::caller::{Action, Caller, Origin, Source};
 use crate::error::{Error, Result};
 use crate::id::{self, Batch, Id};
 
@@ -97,9 +97,9 @@ async fn insert(
         r#"
         insert into audit_events
             (organization_id, occurred_at, actor_kind, actor_id, outcome, reason, request_id, source_address, actor_user_id,
-             event_id, action, target_kind, target_id, batch_id, details, target_email_hmac)
+             client, event_id, action, target_kind, target_id, batch_id, details, target_email_hmac)
         select
-            $1, $2, $3, $4, $5, $6, $7, $8::text::inet, $16,
+            $1, $2, $3, $4, $5, $6, $7, $8::text::inet, $16, $17,
             event_id, action, target_kind, target_id, batch_id, coalesce(details::jsonb, '{}'), target_email_hmac
         from unnest($9::uuid[], $10::text[], $11::text[], $12::uuid[], $13::uuid[], $14::text[], $15::bytea[])
             as event (event_id, action, target_kind, target_id, batch_id, details, target_email_hmac)
@@ -121,6 +121,7 @@ async fn insert(
         &details as &[Option<String>],
         &hmacs as &[Option<&[u8]>],
         user_id as Option<Id<id::User>>,
+        origin.client.map(Source::as_str),
     )
     .execute(connection)
     .await?;

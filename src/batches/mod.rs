@@ -80,7 +80,7 @@ use chrono::{DateTime, Utc};
 use tokio::sync::Notify;
 
 use crate::app::App;
-use crate::caller::Action;
+use crate::caller::{Action, Source};
 use crate::error::{Error, Result};
 use crate::fingerprint::Fingerprint;
 use crate::id::{Batch, Id};
@@ -115,20 +115,6 @@ names! {
         Cancelled = "cancelled",
         /// Created, and its users removed again.
         Undone = "undone",
-    }
-}
-
-names! {
-    /// The kind of client that sent a batch.
-    #[derive(sqlx::Type)]
-    #[sqlx(type_name = "text", rename_all = "snake_case")]
-    pub enum Source {
-        /// The vendor's CLI or SDK.
-        VendorClient = "vendor_client",
-        /// muster's CLI or Rust client.
-        MusterClient = "muster_client",
-        /// Any other HTTP client.
-        Http = "http",
     }
 }
 

@@ -102,6 +102,20 @@ pub enum Principal {
     System,
 }
 
+names! {
+    /// The kind of program that sent a request.
+    #[derive(sqlx::Type)]
+    #[sqlx(type_name = "text", rename_all = "snake_case")]
+    pub enum Source {
+        /// The vendor's CLI or SDK.
+        VendorClient = "vendor_client",
+        /// muster's CLI or Rust client.
+        MusterClient = "muster_client",
+        /// Any other HTTP client.
+        Http = "http",
+    }
+}
+
 /// The origin of a request.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Origin {
@@ -109,6 +123,8 @@ pub struct Origin {
     pub request_id: Option<Id<Request>>,
     /// The IP address of the client.
     pub address: Option<IpAddr>,
+    /// The kind of program that sent the request; `None` if there was none.
+    pub client: Option<Source>,
 }
 
 /// A principal that acts in one organization.
@@ -126,13 +142,21 @@ impl Caller {
     /// The local operator in an organization.
     #[must_use]
     pub const fn operator(organization_id: Id<Organization>) -> Self {
-        Self { organization_id, principal: Principal::Operator, origin: Origin { request_id: None, address: None } }
+        Self {
+            organization_id,
+            principal: Principal::Operator,
+            origin: Origin { request_id: None, address: None, client: None },
+        }
     }
 
     /// The background work in an organization.
     #[must_use]
     pub const fn system(organization_id: Id<Organization>) -> Self {
-        Self { organization_id, principal: Principal::System, origin: Origin { request_id: None, address: None } }
+        Self {
+            organization_id,
+            principal: Principal::System,
+            origin: Origin { request_id: None, address: None, client: None },
+        }
     }
 
     /// The user on whose behalf the caller acts.

@@ -16,8 +16,7 @@ use super::session;
 use super::vendor;
 use crate::app::App;
 use crate::audit::AuditDenial;
-use crate::batches::Source;
-use crate::caller::{Action, Caller, KeyHolder, Origin, SessionHolder, Stage};
+use crate::caller::{Action, Caller, KeyHolder, Origin, SessionHolder, Source, Stage};
 use crate::error::{Code, Error, Result};
 use crate::id::{self, Id, Kind};
 use crate::keys;
@@ -95,11 +94,12 @@ async fn key_holder(app: &App, request: &HttpRequest, credential: &Credential) -
     Ok((holder, origin))
 }
 
-/// The request ID and the address of the client, for the audit log.
+/// The request ID, and the address and the kind of the client, for the audit log.
 pub(super) fn origin(request: &HttpRequest) -> Origin {
     Origin {
         request_id: request.extensions().get::<Note>().map(|note| note.request_id),
         address: sender::address(request),
+        client: Some(source(request)),
     }
 }
 

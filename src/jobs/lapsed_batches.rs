@@ -76,7 +76,7 @@ async fn fail(app: &App, organization_id: Id<Organization>, batch_ids: &[Id<Batc
             organization_id,
             actor: ActorRef { kind: batch.requested_by_kind, id: batch.requested_by_id },
             user_id: None,
-            origin: Origin { request_id: batch.request_id, address: None },
+            origin: Origin { request_id: batch.request_id, address: None, client: None },
         };
         // Never negative: constraint `batches_user_count_positive`.
         let rows = usize::try_from(batch.user_count).unwrap_or_default();

@@ -415,3 +415,23 @@ async fn a_change_whose_events_the_database_discards_is_not_committed() {
         app.db_execute("drop rule discard on audit_events").await;
     }
 }
+
+#[tokio::test]
+async fn events_name_the_kind_of_program_that_sent_the_request() {
+    let app = TestApp::spawn().await;
+    let agents = [
+        ("user-agent", "muster/1", "muster_client"),
+        ("x-anyscale-client", "CLI", "vendor_client"),
+        ("user-agent", "curl/8", "http"),
+    ];
+    for (n, (header, value, client)) in agents.into_iter().enumerate() {
+        let request = app.owner.request("POST", "/api/v2/user_groups/").header(header, value);
+        let created =
+            crate::support::Actor::send(request.body(json!({"name": format!("group {n}")}).to_string())).await;
+        assert_eq!(created.status, 200, "{}", created.text);
+        let body = app.owner.get("/api/v2/audit/events?action=group.create&count=1").await.json();
+        assert_eq!(body["results"][0]["client"], client, "{body}");
+    }
+    let body = app.owner.get("/api/v2/audit/events?action=organization.create").await.json();
+    assert_eq!(body["results"][0]["client"], Value::Null);
+}

@@ -43,6 +43,10 @@ pub struct AuditEvent {
     pub request_id: Option<String>,
     /// IP address of the client.
     pub source_address: Option<String>,
+    /// Program that sent the request: `muster_client` (muster's command line or Rust client), `vendor_client`, or `http` (any other
+    /// one, such as a browser); `null` without a request.
+    #[serde(default)]
+    pub client: Option<String>,
     /// Further details; the keys depend on the action.
     #[serde(default, deserialize_with = "crate::page::null_as_default")]
     #[cfg_attr(feature = "schema", schema(value_type = Object))]

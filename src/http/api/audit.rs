@@ -128,6 +128,7 @@ impl From<Entry> for AuditEvent {
             file_name: entry.file_name,
             request_id: entry.request_id.map(|id| id.to_string()),
             source_address: entry.source_address,
+            client: entry.client,
             details: match entry.details {
                 Value::Object(details) => details,
                 _ => serde_json::Map::new(),
