@@ -78,6 +78,13 @@ impl Client {
         self.send(&[request.as_bytes()]);
     }
 
+    /// Sends a GET with the cookie of a session instead of the key, and reads the response.
+    pub fn get_with_session(&mut self, path: &str, token: &str) {
+        let request = format!("GET {path} HTTP/1.1\r\nhost: muster\r\ncookie: __Host-Http-muster={token}\r\n\r\n");
+        self.send(&[request.as_bytes()]);
+        self.receive(200);
+    }
+
     /// Sends JSON and reads the response.
     pub fn post(&mut self, path: &str, body: &str) {
         self.send_post(path, body);

@@ -1,12 +1,16 @@
-//! Signing in with a password, compared with bare hashing; refusals, whose times must not tell them apart.
+//! Signing in with a password, compared with bare hashing; refusals, whose times must not tell them apart; looking up sessions.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use chrono::Utc;
+use muster::id::Id;
+use muster::sessions::Token;
+
 use super::client::{Client, saturate};
 use super::{Served, paired, password, with_passwords};
 use crate::Line;
-use crate::baseline::Hashes;
+use crate::baseline::{Hashes, execute};
 
 const PATH: &str = "/api/v2/users/login";
 const PEOPLE: usize = 400;
@@ -17,6 +21,10 @@ const ONE_BY_ONE: usize = 200;
 /// Refusals of each class.
 const REFUSALS: usize = 600;
 const AT_ONCE: usize = 500;
+const FEW_SESSIONS: usize = 1_000;
+const MANY_SESSIONS: usize = 1_000_000;
+/// Longer than a session is cached.
+const UNCACHED: Duration = Duration::from_millis(1_200);
 
 fn attempt(email: &str, password: &str) -> String {
     format!(r#"{{"email":"{email}","password":"{password}"}}"#)
@@ -36,6 +44,7 @@ pub fn lines() -> Vec<Line> {
     lines.extend(latency(&mut served));
     lines.push(timing(&served));
     lines.extend(at_once());
+    lines.push(look_ups());
     lines
 }
 
@@ -205,4 +214,72 @@ fn at_once() -> Vec<Line> {
             format!("{hashed}; 429: {throttled}; 503: {busy}; {:.2} s", took.as_secs_f64()),
         ),
     ]
+}
+
+/// A server with sessions.
+struct Sessions {
+    served: Served,
+    /// Of [`FEW_SESSIONS`] that are not over.
+    tokens: Vec<String>,
+}
+
+impl Sessions {
+    /// The sessions of one user, most of which are over: they stay for a while.
+    fn with(sessions: usize) -> Self {
+        let mut served = Served::start();
+        served.create(&with_passwords("people", 1));
+        let user = "select organization_id, user_id from users where email = 'people-0@example.com'";
+        let found = execute(&served.database, &format!("\\t on\n\\a\n{user};"));
+        let organization_id = Id::from_uuid(found.trim().split('|').next().unwrap().parse().unwrap());
+        let tokens: Vec<Token> =
+            (0..FEW_SESSIONS).map(|_| Token::generate(organization_id, Id::new(Utc::now()))).collect();
+        let row = |token: &Token| {
+            format!("('{}'::uuid, '\\x{}'::bytea)", uuid::Uuid::from(token.id), hex::encode(token.sha256()))
+        };
+        let rows: Vec<String> = tokens.iter().map(row).collect();
+        let insert = "insert into sessions
+            (organization_id, session_id, user_id, secret_sha256, stage, method, authenticated_at, created_at, last_seen_at,
+             idle_expires_at, expires_at, ended_at, end_reason)
+            select organization_id, session_id, user_id, secret, 'full', 'password', now(), now(), now(),
+                now() + interval '1 hour', now() + interval '1 day',";
+        execute(
+            &served.database,
+            &format!(
+                "{insert} null, null from ({user}) as person, (values {}) as session (session_id, secret);
+                 {insert} now(), 'signed_out' from ({user}) as person,
+                    (select gen_random_uuid(), sha256(n::text::bytea) from generate_series(1, {}) n) as session (session_id, secret);
+                 vacuum analyze sessions;",
+                rows.join(","),
+                sessions - FEW_SESSIONS
+            ),
+        );
+        Self { served, tokens: tokens.iter().map(|token| token.text().expose().to_owned()).collect() }
+    }
+
+    /// The p99 in milliseconds of a request by each session.
+    fn p99(&self) -> f64 {
+        std::thread::sleep(UNCACHED);
+        let mut client = self.served.client();
+        let time = |token: &String| {
+            let start = Instant::now();
+            client.get_with_session("/api/v2/userinfo/", token);
+            start.elapsed().as_secs_f64() * 1e3
+        };
+        let mut times: Vec<f64> = self.tokens.iter().map(time).collect();
+        times.sort_by(f64::total_cmp);
+        times[times.len() * 99 / 100]
+    }
+}
+
+/// Requests by sessions that are not cached, whatever the number of sessions.
+fn look_ups() -> Line {
+    let mut both = [FEW_SESSIONS, MANY_SESSIONS].map(Sessions::with);
+    let p99s = paired(&mut both, |[few, _], _| few.p99(), |[_, many], _| many.p99());
+    Line::at_most(
+        "p99 of a request by a session that is not cached, 1,000,000 sessions / 1,000",
+        p99s.ratio,
+        1.5,
+        "",
+        format!("{:.2} ({:.2} ms / {:.2} ms)", p99s.ratio, p99s.b, p99s.a),
+    )
 }
