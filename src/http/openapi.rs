@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, LazyLock};
 
-use actix_web::http::header::{CONTENT_SECURITY_POLICY, ContentType};
+use actix_web::http::header::{CONTENT_ENCODING, CONTENT_SECURITY_POLICY, ContentEncoding, ContentType};
 use actix_web::{HttpRequest, HttpResponse, web};
 use bytes::Bytes;
 use utoipa::OpenApi;
@@ -115,14 +115,18 @@ const PAGE_POLICY: &str = "default-src 'none'; script-src 'self'; connect-src 's
                            img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /// Swagger UI, built into the binary. Without `validator_url("none")` it would send the URL of the document to its
-/// vendor.
+/// vendor. The binary has its files compressed, and every browser takes them so.
 pub(super) async fn page(request: HttpRequest, part: web::Path<String>) -> Result<HttpResponse> {
     let config = Config::from("/openapi.json").validator_url("none").try_it_out_enabled(true);
     match utoipa_swagger_ui::serve(&part, Arc::new(config)) {
-        Ok(Some(file)) => Ok(HttpResponse::Ok()
-            .content_type(file.content_type)
-            .insert_header((CONTENT_SECURITY_POLICY, PAGE_POLICY))
-            .body(file.bytes.into_owned())),
+        Ok(Some(file)) => {
+            let mut response = HttpResponse::Ok();
+            if file.gzpipped {
+                response.insert_header((CONTENT_ENCODING, ContentEncoding::Gzip));
+            }
+            response.content_type(file.content_type).insert_header((CONTENT_SECURITY_POLICY, PAGE_POLICY));
+            Ok(response.body(file.bytes.into_owned()))
+        }
         Ok(None) => error::not_found(request).await,
         Err(error) => Err(Error::internal(error.to_string())),
     }
