@@ -32,6 +32,14 @@ for (let n = 0; n < 60; n += 1)
 const created = (await api("POST", "/api/v2/users/admin_batch_create", people)).results;
 const ids = created.map(user => user.user_id);
 await api("POST", `/api/v2/users/${ids[9]}/suspend`, {});
+const deleted = created[10].user_id;
+await fetch(`${HOST}/api/v2/users/${deleted}`, { method: "DELETE", headers: { authorization: `Bearer ${TOKEN}` } });
+await api("POST", "/api/v2/user_groups/", { name: HOSTILE.replace("\u202e", "") });
+const refused = await fetch(`${HOST}/api/v2/users/admin_batch_create`, {
+  method: "POST", headers: { authorization: `Bearer ${TOKEN}`, "content-type": "application/json" }, body: JSON.stringify([{ name: "x", email: "y", is_sso_user: true }]),
+});
+assert.equal(refused.status, 422);
+const [event] = (await api("GET", "/api/v2/audit/events?count=1")).results;
 const link = async user => (await api("POST", "/api/v2/users/password_links", { users: [{ user }] })).results[0].link;
 
 const browser = await launch();
@@ -62,6 +70,9 @@ const PAGES = {
   hostile: `/console/people/${ids[6]}`, suspended: `/console/people/${ids[9]}`, edit: `/console/people/${ids[4]}/edit`,
   suspend: `/console/people/${ids[1]}/suspend`, level: `/console/people/${ids[1]}/level`, signin: `/console/people/${ids[1]}/sign-in`,
   remove: `/console/people/${ids[1]}/delete`, link: `/console/people/${ids[2]}/link`, missing: "/console/nothing",
+  audit: "/console/audit", "audit-all": "/console/audit?entries=all", "audit-some": "/console/audit?outcome=refused&actor=Administrator&since=2026-01-01",
+  "audit-none": "/console/audit?action=keys&until=2020-01-01", "audit-wrong": "/console/audit?actor=nobody", entry: `/console/audit/${event.event_id}`,
+  deleted: `/console/people/${deleted}`,
 };
 const state = await (async () => {
   const context = await browser.newContext();

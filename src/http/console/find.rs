@@ -8,7 +8,7 @@ use super::visit::Visit;
 use crate::app::App;
 use crate::error::Result;
 use crate::http::{extract, pages};
-use crate::id::{Id, User};
+use crate::id::{Event, Id, Request as RequestId, User};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -30,6 +30,12 @@ pub(super) async fn show(request: HttpRequest, app: web::Data<App>) -> Result<Ht
 fn page(text: &str) -> String {
     if let Ok(user_id) = text.parse::<Id<User>>() {
         return format!("console/people/{user_id}");
+    }
+    if let Ok(event_id) = text.parse::<Id<Event>>() {
+        return format!("console/audit/{event_id}");
+    }
+    if let Ok(request_id) = text.parse::<Id<RequestId>>() {
+        return format!("console/audit?request={request_id}");
     }
     match text {
         "" => "console/people".to_owned(),

@@ -5,6 +5,7 @@
 //! | `shell.rs` | the frame of every page: navigation, who is signed in |
 //! | `visit.rs` | who visits a page; forms, also of those whose session has ended meanwhile |
 //! | `error.rs` | errors, inside the frame |
+//! | `audit/` | the audit log, and the history of a person |
 //! | `find.rs` | the search field of the frame |
 //! | `people.rs`, `person.rs`, `state.rs` | the list of people, one person, what an account is like now |
 //! | `person_edit.rs`, `person_action.rs`, `person_link.rs` | changes of one person |
@@ -20,6 +21,7 @@
 //!
 //! *Forms have no CSRF tokens*, so none expires: browsers tell where a request comes from ([`super::browser`]).
 
+mod audit;
 mod error;
 mod find;
 mod people;
@@ -36,7 +38,7 @@ use actix_web::web::ServiceConfig;
 use actix_web::{HttpRequest, HttpResponse, web};
 use askama::Template;
 
-use super::Method::{PostForm, Read};
+use super::Method::{Get, PostForm, Read};
 use super::pages::{self, Policy};
 use super::{endpoint, resource};
 use crate::app::App;
@@ -68,6 +70,9 @@ pub(super) fn routes(config: &mut ServiceConfig) {
         "/console/people/{user_id}/{doing}",
         vec![endpoint(Read, person_action::show), endpoint(PostForm, person_action::submit)],
     ));
+    config.service(resource("/console/audit", vec![endpoint(Read, audit::list::show)]));
+    config.service(resource("/console/audit/export", vec![endpoint(Get, audit::export::download)]));
+    config.service(resource("/console/audit/{event_id}", vec![endpoint(Read, audit::event::show)]));
     config.service(resource("/console/{rest:.*}", vec![endpoint(Read, unknown)]));
 }
 

@@ -4,13 +4,14 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use askama::Template;
 use serde::Deserialize;
 
+use super::audit::history::{self, History, HistoryQuery};
 use super::respond;
 use super::shell::{Place, Shell};
 use super::state::State;
 use super::visit::Visit;
 use crate::app::App;
 use crate::caller::{Action, PermissionLevel};
-use crate::error::Result;
+use crate::error::{Code, Result};
 use crate::http::body::Body;
 use crate::http::extract;
 use crate::http::pages::{self, Moment};
@@ -38,7 +39,17 @@ pub(super) struct PersonPage<'a> {
     pub(super) groups: &'a [GroupOfUser],
     /// The rest is for owners.
     pub(super) private: Option<Private<'a>>,
+    /// What the person did, and what happened to the person; for owners.
+    pub(super) history: Option<History>,
     pub(super) notice: Option<&'static str>,
+}
+
+/// What the log has about a person who was deleted.
+#[derive(Template)]
+#[template(path = "console/person_deleted.html")]
+pub(super) struct DeletedPage {
+    pub(super) shell: Shell,
+    pub(super) history: Option<History>,
 }
 
 /// What only owners see.
@@ -92,6 +103,15 @@ impl PersonPage<'_> {
 #[serde(deny_unknown_fields)]
 struct Query {
     done: Option<String>,
+    show: Option<String>,
+    after: Option<String>,
+    before: Option<String>,
+}
+
+impl Query {
+    fn history(&self) -> HistoryQuery<'_> {
+        HistoryQuery { show: self.show.as_deref(), after: self.after.as_deref(), before: self.before.as_deref() }
+    }
 }
 
 /// `GET /console/people/{user_id}`.
@@ -102,7 +122,16 @@ pub(super) async fn show(request: HttpRequest, app: web::Data<App>) -> Result<Ht
     };
     let user_id: Id<User> = extract::id(&request, "user_id", "person")?;
     let query: Query = extract::query(&request)?;
-    let profile = users::profile(&app, &visit.caller, user_id).await?;
+    let history = match visit.caller.may(Action::AuditList) {
+        true => Some(history::of_person(&app, &visit.caller, user_id, query.history(), visit.now).await?),
+        false => None,
+    };
+    let profile = match users::profile(&app, &visit.caller, user_id).await {
+        Err(error) if error.code() == Code::NotFound && history.as_ref().is_some_and(|history| history.is_known()) => {
+            return Ok(respond(&DeletedPage { shell: visit.shell, history }));
+        }
+        profile => profile?,
+    };
     let moment = |at| visit.moment(at);
     let is_owner = visit.caller.may(Action::SessionOthers);
     let (sessions, identities, keys) = match is_owner {
@@ -163,6 +192,7 @@ pub(super) async fn show(request: HttpRequest, app: web::Data<App>) -> Result<Ht
         added_by: batch,
         groups: &profile.groups,
         private,
+        history,
         notice: query.done.as_deref().and_then(notice),
         user,
         shell: visit.shell,

@@ -11,6 +11,7 @@ pub(super) enum Place {
     /// In none of its entries.
     None,
     People,
+    Audit,
 }
 
 /// An entry of the navigation.
@@ -27,8 +28,10 @@ pub(super) struct Entry {
 /// A heading of the navigation, and what is below it. The first has none.
 pub(super) type Section = (&'static str, &'static [Entry]);
 
-const SECTIONS: &[Section] =
-    &[("", &[Entry { place: Place::People, path: "/people", title: "People", key: "people", for_owners: false }])];
+const SECTIONS: &[Section] = &[
+    ("", &[Entry { place: Place::People, path: "/people", title: "People", key: "people", for_owners: false }]),
+    ("Record", &[Entry { place: Place::Audit, path: "/audit", title: "Audit log", key: "audit", for_owners: true }]),
+];
 
 /// What every page has.
 #[derive(Clone, Debug)]

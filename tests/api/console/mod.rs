@@ -1,5 +1,6 @@
 //! The console, as a browser uses it.
 
+mod audit;
 mod people;
 mod person;
 mod roles;

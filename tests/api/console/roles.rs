@@ -21,6 +21,10 @@ fn expected(path: &str) -> (u16, u16, u16) {
         "/console/people/{user_id}" => (200, 200, 404),
         "/console/people/{user_id}/edit" | "/console/people/{user_id}/link" => (403, 200, 404),
         "/console/people/{user_id}/{doing}" => (403, 200, 404),
+        "/console/audit" => (403, 200, 200),
+        // Without the kind of file.
+        "/console/audit/export" => (403, 400, 400),
+        "/console/audit/{event_id}" => (403, 200, 404),
         // Takes only forms.
         "/console/people/{user_id}/sessions" => (405, 405, 405),
         "/console/{rest:.*}" => (404, 404, 404),
@@ -42,15 +46,6 @@ async fn every_page_is_for_whom_it_is_for() {
     let subject = user(&app, "ada@example.com", "collaborator").await;
     let collaborator = signed_in(&app, "cleo@example.com").await;
 
-    let elsewhere = other_owner(&app).await;
-    let otto = json!([{
-        "name": "Otto", "email": "otto@example.com", "is_sso_user": false, "password": PASSWORD, "permission_level": "owner",
-    }]);
-    assert_eq!(elsewhere.create(&otto).await.status, 200);
-    let other = Browser::of(&app);
-    let credentials = json!({"email": "otto@example.com", "password": PASSWORD, "organization_id": "other"});
-    assert_eq!(other.post("/api/v2/users/login", &credentials).await.status, 200);
-
     let suspended_id = user(&app, "sam@example.com", "owner").await;
     let suspended = signed_in(&app, "sam@example.com").await;
     let path = format!("/api/v2/users/{suspended_id}/suspend");
@@ -60,9 +55,20 @@ async fn every_page_is_for_whom_it_is_for() {
     let kept = ended.at(app.address);
     assert_eq!(ended.submit("/sign-out", &[]).await.status, 303);
 
+    let elsewhere = other_owner(&app).await;
+    let otto = json!([{
+        "name": "Otto", "email": "otto@example.com", "is_sso_user": false, "password": PASSWORD, "permission_level": "owner",
+    }]);
+    assert_eq!(elsewhere.create(&otto).await.status, 200);
+    let other = Browser::of(&app);
+    let credentials = json!({"email": "otto@example.com", "password": PASSWORD, "organization_id": "other"});
+    assert_eq!(other.post("/api/v2/users/login", &credentials).await.status, 200);
+
+    let event = app.owner.get("/api/v2/audit/events?count=1").await.json()["results"][0]["event_id"].clone();
     for template in paths() {
+        let path = template.replace("{event_id}", event.as_str().unwrap());
         let path =
-            template.replace("{user_id}", &subject).replace("{doing}", "suspend").replace("{rest:.*}", "nothing/here");
+            path.replace("{user_id}", &subject).replace("{doing}", "suspend").replace("{rest:.*}", "nothing/here");
         let (for_collaborator, for_owner, for_other) = expected(template);
         for (who, browser, status) in [
             ("collaborator", &collaborator, for_collaborator),
@@ -74,7 +80,7 @@ async fn every_page_is_for_whom_it_is_for() {
             if (400..500).contains(&status) && status != 405 {
                 // Inside the frame.
                 assert!(page.text.contains("<nav class=\"nav\" id=\"nav\""), "{who} at {path}: {}", page.text);
-                assert!(!page.text.contains("Lovelace"), "{who} at {path}: {}", page.text);
+                assert!(!page.text.contains("ada@"), "{who} at {path}: {}", page.text);
             }
         }
         for (who, browser) in [("anonymous", &Browser::of(&app)), ("suspended", &suspended), ("ended", &kept)] {
@@ -143,7 +149,12 @@ async fn the_root_leads_owners_to_the_console_and_others_to_their_account() {
     // An address that the vendor's client prints.
     let page = owner.get("/collaborators").await;
     assert_eq!((page.status, page.header("location")), (303, "console/people"));
-    for (q, location) in [("", "../console/people"), ("ada%40example.com", "../console/people?q=ada%40example%2Ecom")] {
+    for (q, location) in [
+        ("", "../console/people"),
+        ("ada%40example.com", "../console/people?q=ada%40example%2Ecom"),
+        ("evt_01k9h6m3x0e8wbz1v5n7q2r4t6", "../console/audit/evt_01k9h6m3x0e8wbz1v5n7q2r4t6"),
+        ("req_01k9h6m3x0e8wbz1v5n7q2r4t6", "../console/audit?request=req_01k9h6m3x0e8wbz1v5n7q2r4t6"),
+    ] {
         let page = owner.get(&format!("/console/find?q={q}")).await;
         assert_eq!((page.status, page.header("location")), (303, location));
     }
