@@ -9,7 +9,7 @@
 //!
 //! | module | contents |
 //! |---|---|
-//! | [`http`] | the HTTP server: `http/mod.rs` has the URL table, `http/api/` one file for each resource, `http/pages/` the pages for people, with their `templates/` |
+//! | [`http`] | the HTTP server: `http/mod.rs` has the URL table, `http/api/` one file for each resource, `http/pages/` the pages on which people sign in, `http/console/` those of administrators, with their `templates/` |
 //! | [`cli`] | the command line, one file for each command |
 //! | [`batches`] | creating lists of users, from JSON to the commit; its documentation lists the steps |
 //! | [`apply`] | applying a list as the wished state: creating, changing and suspending users at once |

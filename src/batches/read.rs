@@ -273,7 +273,7 @@ names! {
 }
 
 impl Use {
-    pub(super) const fn message(self) -> &'static str {
+    pub(crate) const fn message(self) -> &'static str {
         match self {
             Self::SignedIn => "has signed in since",
             Self::Changed => "was changed since",

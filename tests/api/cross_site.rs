@@ -10,6 +10,7 @@ use muster::id::{Id, SsoIdentity};
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, ConnectOptions};
 
+use crate::console::hidden;
 use crate::coverage::{body, operations, with_account, with_ids, with_mail};
 use crate::pages::heading;
 use crate::support::browser::{Browser, PASSWORD};
@@ -118,14 +119,36 @@ async fn form(app: &TestApp, path: &str) -> Change {
         }
         "/login/{otp}" => (with_ids(app, path, "login_approve").await, "answer=approve".to_owned()),
         "/console/people/{user_id}/edit" => {
-            let fields = "revision=1&name=Ada&lastname=&title=Countess&email=x@example.com&expires_at=";
-            (with_ids(app, path, "user_update").await, fields.to_owned())
+            let path = with_ids(app, path, "user_update").await;
+            let fields = "name=Ada&lastname=&title=Countess&expires_at=&email=edited@example.com";
+            (path.clone(), format!("revision={}&{fields}", hidden(&owner(app).await.get(&path).await, "revision")))
         }
         "/console/people/{user_id}/sessions" => (with_ids(app, path, "user_update").await, "end=all".to_owned()),
+        "/console/groups" => (path.to_owned(), "name=Turbines".to_owned()),
+        "/console/groups/{group_id}/members" => {
+            (with_ids(app, path, "group_update").await, format!("add={}", with_account(app).await))
+        }
+        "/console/groups/{group_id}/rename" => (with_ids(app, path, "group_update").await, "name=Blades".to_owned()),
+        "/console/groups/{group_id}/delete" => {
+            app.owner.post("/api/v2/user_groups/", &json!({"name": "to-be-deleted"})).await;
+            let groups = app.owner.get("/api/v2/user_groups/").await.json();
+            let mut groups = groups["results"].as_array().unwrap().iter();
+            let id = groups.find(|group| group["name"] == "to-be-deleted").unwrap()["id"].as_str().unwrap();
+            (path.replace("{group_id}", id), "confirm=to-be-deleted".to_owned())
+        }
+        "/console/groups/{group_id}/policy" => {
+            let path = with_ids(app, path, "group_update").await;
+            let shown = owner(app).await.get(&format!("{path}?role=owner")).await;
+            let plan = hidden(&shown, "plan").to_owned();
+            (path, format!("role=owner&plan={plan}"))
+        }
+        "/console/batches/{batch_id}/cancel" => (with_ids(app, path, "batch_undo").await, "x=y".to_owned()),
+        "/console/batches/{batch_id}/undo" => (with_ids(app, path, "batch_undo").await, "confirm=1".to_owned()),
+        "/console/batches/{batch_id}/links" => (with_ids(app, path, "batch_undo").await, "as=page".to_owned()),
         "/console/people/{user_id}/link" => (with_ids(app, path, "user_update").await, "send=".to_owned()),
         "/console/people/{user_id}/{doing}" => {
             let path = with_ids(app, &path.replace("{doing}", "suspend"), "user_suspend").await;
-            (path, "revision=1".to_owned())
+            (path.clone(), format!("revision={}", hidden(&owner(app).await.get(&path).await, "revision")))
         }
         other => panic!("add the fields of {other} here"),
     };
@@ -251,6 +274,13 @@ async fn only_pages_of_this_server_change_something_with_the_cookie() {
     for mut change in changes {
         if change.id == "batch_cancel" {
             change.path = with_ids(&app, "/api/v2/batches/{batch_id}/cancel", "batch_cancel").await;
+        }
+        if change.id == "/console/groups/{group_id}/policy" {
+            // A change before has changed the policy.
+            change = form(&app, &change.id).await;
+        }
+        if change.id == "/console/batches/{batch_id}/cancel" {
+            change.path = with_ids(&app, &change.id, "batch_cancel").await;
         }
         if change.id == "/account/identities/{provider}/link" {
             // A change before has turned single sign-on off.

@@ -29,7 +29,7 @@ const people = names.map(([name, lastname, title], n) => ({
 }));
 for (let n = 0; n < 60; n += 1)
   people.push({ name: `Person ${String(n).padStart(2, "0")}`, email: `crowd-${n}@tidewater.example`, is_sso_user: n % 2 === 0 });
-const created = (await api("POST", "/api/v2/users/admin_batch_create", people)).results;
+const { results: created, metadata: { batch_id: batch } } = await api("POST", "/api/v2/users/admin_batch_create", people);
 const ids = created.map(user => user.user_id);
 await api("POST", `/api/v2/users/${ids[9]}/suspend`, {});
 const deleted = created[10].user_id;
@@ -40,6 +40,8 @@ const refused = await fetch(`${HOST}/api/v2/users/admin_batch_create`, {
 });
 assert.equal(refused.status, 422);
 const [event] = (await api("GET", "/api/v2/audit/events?count=1")).results;
+const group = (await api("POST", "/api/v2/user_groups/", { name: "Platform team" })).result.id;
+await api("POST", `/api/v2/user_groups/${group}/members`, { user_ids: ids.slice(1, 8) });
 const link = async user => (await api("POST", "/api/v2/users/password_links", { users: [{ user }] })).results[0].link;
 
 const browser = await launch();
@@ -69,6 +71,8 @@ const PAGES = {
   person: `/console/people/${ids[1]}`, self: `/console/people/${ids[0]}`, long: `/console/people/${ids[4]}`, rtl: `/console/people/${ids[5]}`,
   hostile: `/console/people/${ids[6]}`, suspended: `/console/people/${ids[9]}`, edit: `/console/people/${ids[4]}/edit`,
   suspend: `/console/people/${ids[1]}/suspend`, level: `/console/people/${ids[1]}/level`, signin: `/console/people/${ids[1]}/sign-in`,
+  batches: "/console/batches", batch: `/console/batches/${batch}`, undo: `/console/batches/${batch}/undo`, links: `/console/batches/${batch}/links`,
+  groups: "/console/groups", group: `/console/groups/${group}`, policy: `/console/groups/${group}/policy?role=owner`,
   remove: `/console/people/${ids[1]}/delete`, link: `/console/people/${ids[2]}/link`, missing: "/console/nothing",
   audit: "/console/audit", "audit-all": "/console/audit?entries=all", "audit-some": "/console/audit?outcome=refused&actor=Administrator&since=2026-01-01",
   "audit-none": "/console/audit?action=keys&until=2020-01-01", "audit-wrong": "/console/audit?actor=nobody", entry: `/console/audit/${event.event_id}`,

@@ -8,7 +8,7 @@ use super::visit::Visit;
 use crate::app::App;
 use crate::error::Result;
 use crate::http::{extract, pages};
-use crate::id::{Event, Id, Request as RequestId, User};
+use crate::id::{Batch, Event, Group, Id, Request as RequestId, User};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -36,6 +36,12 @@ fn page(text: &str) -> String {
     }
     if let Ok(request_id) = text.parse::<Id<RequestId>>() {
         return format!("console/audit?request={request_id}");
+    }
+    if let Ok(batch_id) = text.parse::<Id<Batch>>() {
+        return format!("console/batches/{batch_id}");
+    }
+    if let Ok(group_id) = text.parse::<Id<Group>>() {
+        return format!("console/groups/{group_id}");
     }
     match text {
         "" => "console/people".to_owned(),

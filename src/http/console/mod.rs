@@ -9,6 +9,8 @@
 //! | `find.rs` | the search field of the frame |
 //! | `people.rs`, `person.rs`, `state.rs` | the list of people, one person, what an account is like now |
 //! | `person_edit.rs`, `person_action.rs`, `person_link.rs` | changes of one person |
+//! | `groups.rs`, `group.rs`, `group_policy.rs` | the list of groups, one group, who becomes an owner through it |
+//! | `batches.rs`, `batch.rs`, `batch_undo.rs`, `batch_links.rs` | the list of batches, one batch, its undo, links for its people |
 //!
 //! A page calls the same operations as the API, with the session as the caller, and decides no permission itself.
 //!
@@ -22,8 +24,15 @@
 //! *Forms have no CSRF tokens*, so none expires: browsers tell where a request comes from ([`super::browser`]).
 
 mod audit;
+mod batch;
+mod batch_links;
+mod batch_undo;
+mod batches;
 mod error;
 mod find;
+mod group;
+mod group_policy;
+mod groups;
 mod people;
 mod person;
 mod person_action;
@@ -73,6 +82,26 @@ pub(super) fn routes(config: &mut ServiceConfig) {
     config.service(resource("/console/audit", vec![endpoint(Read, audit::list::show)]));
     config.service(resource("/console/audit/export", vec![endpoint(Get, audit::export::download)]));
     config.service(resource("/console/audit/{event_id}", vec![endpoint(Read, audit::event::show)]));
+    config.service(resource("/console/batches", vec![endpoint(Read, batches::show)]));
+    config.service(resource("/console/batches/{batch_id}", vec![endpoint(Read, batch::show)]));
+    config.service(resource("/console/batches/{batch_id}/cancel", vec![endpoint(PostForm, batch::cancel)]));
+    config.service(resource(
+        "/console/batches/{batch_id}/undo",
+        vec![endpoint(Read, batch_undo::show), endpoint(PostForm, batch_undo::submit)],
+    ));
+    config.service(resource(
+        "/console/batches/{batch_id}/links",
+        vec![endpoint(Read, batch_links::show), endpoint(PostForm, batch_links::submit)],
+    ));
+    config.service(resource("/console/groups", vec![endpoint(Read, groups::show), endpoint(PostForm, groups::create)]));
+    config.service(resource("/console/groups/{group_id}", vec![endpoint(Read, group::show)]));
+    config.service(resource("/console/groups/{group_id}/members", vec![endpoint(PostForm, group::change_members)]));
+    config.service(resource("/console/groups/{group_id}/rename", vec![endpoint(PostForm, group::rename)]));
+    config.service(resource("/console/groups/{group_id}/delete", vec![endpoint(PostForm, group::delete)]));
+    config.service(resource(
+        "/console/groups/{group_id}/policy",
+        vec![endpoint(Read, group_policy::show), endpoint(PostForm, group_policy::submit)],
+    ));
     config.service(resource("/console/{rest:.*}", vec![endpoint(Read, unknown)]));
 }
 

@@ -15,7 +15,7 @@ use crate::error::{Code, Result};
 use crate::http::body::Body;
 use crate::http::extract;
 use crate::http::pages::{self, Moment};
-use crate::id::{ApiKey, Id, Session, User};
+use crate::id::{ApiKey, Batch, Id, Session, User};
 use crate::keys;
 use crate::page::{MAX_COUNT, PageRequest};
 use crate::sessions;
@@ -34,8 +34,7 @@ pub(super) struct PersonPage<'a> {
     pub(super) created: Moment,
     pub(super) expires: Option<Moment>,
     pub(super) last_signed_in: Option<Moment>,
-    /// The batch that created the account, by the name of its file or by its ID.
-    pub(super) added_by: Option<String>,
+    pub(super) added_by: Option<AddedBy>,
     pub(super) groups: &'a [GroupOfUser],
     /// The rest is for owners.
     pub(super) private: Option<Private<'a>>,
@@ -50,6 +49,14 @@ pub(super) struct PersonPage<'a> {
 pub(super) struct DeletedPage {
     pub(super) shell: Shell,
     pub(super) history: Option<History>,
+}
+
+/// The batch that created an account.
+pub(super) struct AddedBy {
+    /// `None` for a visitor who may not read batches.
+    pub(super) id: Option<Id<Batch>>,
+    /// The name of its file, or its ID.
+    pub(super) title: String,
 }
 
 /// What only owners see.
@@ -147,7 +154,10 @@ pub(super) async fn show(request: HttpRequest, app: web::Data<App>) -> Result<Ht
         }
     };
     let facts = &profile.facts;
-    let batch = facts.batch_id.map(|batch_id| facts.file_name.clone().unwrap_or_else(|| batch_id.to_string()));
+    let added_by = facts.batch_id.map(|batch_id| AddedBy {
+        id: visit.caller.may(Action::BatchGet).then_some(batch_id),
+        title: facts.file_name.clone().unwrap_or_else(|| batch_id.to_string()),
+    });
     let private = is_owner.then(|| Private {
         password_set: facts.password_set_at.map(moment),
         is_bound_to_sso: facts.is_bound_to_sso,
@@ -189,7 +199,7 @@ pub(super) async fn show(request: HttpRequest, app: web::Data<App>) -> Result<Ht
         created: moment(user.created_at),
         expires: user.expires_at.map(moment),
         last_signed_in: user.last_signed_in_at.map(moment),
-        added_by: batch,
+        added_by,
         groups: &profile.groups,
         private,
         history,

@@ -12,6 +12,8 @@ pub(super) enum Place {
     None,
     People,
     Audit,
+    Batches,
+    Groups,
 }
 
 /// An entry of the navigation.
@@ -29,7 +31,14 @@ pub(super) struct Entry {
 pub(super) type Section = (&'static str, &'static [Entry]);
 
 const SECTIONS: &[Section] = &[
-    ("", &[Entry { place: Place::People, path: "/people", title: "People", key: "people", for_owners: false }]),
+    (
+        "",
+        &[
+            Entry { place: Place::People, path: "/people", title: "People", key: "people", for_owners: false },
+            Entry { place: Place::Batches, path: "/batches", title: "Batches", key: "batches", for_owners: true },
+            Entry { place: Place::Groups, path: "/groups", title: "Groups", key: "groups", for_owners: false },
+        ],
+    ),
     ("Record", &[Entry { place: Place::Audit, path: "/audit", title: "Audit log", key: "audit", for_owners: true }]),
 ];
 

@@ -83,14 +83,17 @@ pub(super) fn keeps_session(request: &HttpRequest) -> bool {
 /// Sends the browser to a page. `path` is without a leading slash.
 pub(in crate::http) fn redirect(request: &HttpRequest, path: &str) -> HttpResponse {
     let root = Frame::of(request).root;
-    see_other(&format!("{root}{path}"))
+    match (root.as_str(), path) {
+        ("", "") => see_other("./"),
+        (root, path) => see_other(&format!("{root}{path}")),
+    }
 }
 
-/// Sends the browser to the page that it came for, or to its account.
+/// Sends the browser to the page that it came for, or to `/`, which leads on.
 pub(super) fn redirect_back(request: &HttpRequest, return_to: Option<&str>) -> HttpResponse {
     match return_to {
         Some(path) => see_other(path),
-        None => redirect(request, "account"),
+        None => redirect(request, ""),
     }
 }
 

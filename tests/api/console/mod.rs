@@ -1,6 +1,8 @@
 //! The console, as a browser uses it.
 
 mod audit;
+mod batches;
+mod groups;
 mod people;
 mod person;
 mod roles;

@@ -25,8 +25,18 @@ fn expected(path: &str) -> (u16, u16, u16) {
         // Without the kind of file.
         "/console/audit/export" => (403, 400, 400),
         "/console/audit/{event_id}" => (403, 200, 404),
+        "/console/groups" => (200, 200, 200),
+        "/console/groups/{group_id}" => (200, 200, 404),
+        "/console/groups/{group_id}/policy" => (403, 200, 404),
+        "/console/groups/{group_id}/members"
+        | "/console/groups/{group_id}/rename"
+        | "/console/groups/{group_id}/delete" => (405, 405, 405),
+        "/console/batches" => (403, 200, 200),
+        "/console/batches/{batch_id}" | "/console/batches/{batch_id}/undo" | "/console/batches/{batch_id}/links" => {
+            (403, 200, 404)
+        }
         // Takes only forms.
-        "/console/people/{user_id}/sessions" => (405, 405, 405),
+        "/console/people/{user_id}/sessions" | "/console/batches/{batch_id}/cancel" => (405, 405, 405),
         "/console/{rest:.*}" => (404, 404, 404),
         other => panic!("say who gets {other}"),
     }
@@ -45,6 +55,9 @@ async fn every_page_is_for_whom_it_is_for() {
     user(&app, "cleo@example.com", "collaborator").await;
     let subject = user(&app, "ada@example.com", "collaborator").await;
     let collaborator = signed_in(&app, "cleo@example.com").await;
+    let group = app.owner.post("/api/v2/user_groups/", &json!({"name": "Turbines"})).await.json();
+    let group = group["result"]["id"].as_str().unwrap().to_owned();
+    let batch = app.owner.get("/api/v2/batches").await.json()["results"][0]["batch_id"].as_str().unwrap().to_owned();
 
     let suspended_id = user(&app, "sam@example.com", "owner").await;
     let suspended = signed_in(&app, "sam@example.com").await;
@@ -66,9 +79,14 @@ async fn every_page_is_for_whom_it_is_for() {
 
     let event = app.owner.get("/api/v2/audit/events?count=1").await.json()["results"][0]["event_id"].clone();
     for template in paths() {
-        let path = template.replace("{event_id}", event.as_str().unwrap());
-        let path =
-            path.replace("{user_id}", &subject).replace("{doing}", "suspend").replace("{rest:.*}", "nothing/here");
+        let path = template
+            .replace("{event_id}", event.as_str().unwrap())
+            .replace("{group_id}", &group)
+            .replace("{batch_id}", &batch)
+            .replace("/policy", "/policy?role=owner")
+            .replace("{user_id}", &subject)
+            .replace("{doing}", "suspend")
+            .replace("{rest:.*}", "nothing/here");
         let (for_collaborator, for_owner, for_other) = expected(template);
         for (who, browser, status) in [
             ("collaborator", &collaborator, for_collaborator),
@@ -85,11 +103,11 @@ async fn every_page_is_for_whom_it_is_for() {
         }
         for (who, browser) in [("anonymous", &Browser::of(&app)), ("suspended", &suspended), ("ended", &kept)] {
             let page = browser.get(&path).await;
-            if template.ends_with("/sessions") {
+            if expected(template).0 == 405 {
                 assert_eq!(page.status, 405, "{who} at {path}");
                 continue;
             }
-            let encoded = path.replace('/', "%2F");
+            let encoded = path.replace('/', "%2F").replace('?', "%3F").replace('=', "%3D");
             let start = "../".repeat(path.matches('/').count() - 1);
             let location = format!("{start}sign-in?return_to={encoded}");
             assert_eq!((page.status, page.header("location")), (303, location.as_str()), "{who} at {path}");

@@ -39,14 +39,14 @@ async fn a_link_sets_a_password_once_and_signs_in() {
     let answer = browser.submit(&path, &[("password", NEW)]).await;
     assert_eq!((answer.status, answer.header("location")), (303, "../sign-in/check"));
     let check = browser.get("/sign-in/check").await;
-    assert_eq!((check.status, check.header("location")), (303, "../account"));
+    assert_eq!((check.status, check.header("location")), (303, "../"));
     assert!(browser.get("/account").await.text.contains("with a link"));
     assert_eq!(elsewhere.get("/account").await.status, 303, "the other session has ended");
     assert_eq!(event(&app, "password_link.use").await["target_id"], user_id);
     let page = browser.submit(&path, &[("password", NEW)]).await;
     assert_eq!((page.status, heading(&page)), (404, "This link can’t be used"));
     assert!(page.text.contains("The link has been used"), "{}", page.text);
-    assert_eq!(Browser::of(&app).sign_in_on_page("ada@example.com", NEW, "").await, "../account");
+    assert_eq!(Browser::of(&app).sign_in_on_page("ada@example.com", NEW, "").await, "../");
 }
 
 /// S-30: a link that is over says why, only with its secret.
