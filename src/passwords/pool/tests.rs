@@ -188,7 +188,7 @@ async fn a_password_is_verified_before_a_batch() {
 }
 
 #[tokio::test]
-async fn other_schemes_are_verified_even_before_a_thread_has_memory() {
+async fn other_schemes_are_verified_and_costs_are_limited() {
     let pool = pool(1, 10);
     // Created by libxcrypt.
     let bcrypt = "$2b$04$abcdefghijklmnopqrstuubyCG3zY1GIXMyxfivm.ClDiInHzxjiq";

@@ -39,7 +39,7 @@ impl Default for Shared {
 impl Shared {
     /// Runs the tasks of the queue, until the pool is dropped.
     pub(super) fn work(&self, parameters: &Parameters) {
-        // Allocated for the first password: a server that hashes nothing needs no memory for hashing.
+        // Made for the first password: a server that hashes nothing needs no memory for hashing.
         let mut hasher = None;
         let mut checked_for = Duration::ZERO;
         while let Some(task) = self.next(std::mem::take(&mut checked_for)) {
@@ -60,8 +60,9 @@ impl Shared {
                     let _ = answer.send(self.hash(&mut hasher, parameters, &password));
                 }
                 Task::Single(Single::Verify(password, stored, answer)) => {
-                    let memory = hasher.as_mut().map(Hasher::memory).unwrap_or_default();
                     let start = Instant::now();
+                    // Without memory to reuse, it allocates its own.
+                    let memory = ready(&mut hasher, parameters).map(Hasher::memory).unwrap_or_default();
                     let verified = verify_in(&stored, password.expose().as_bytes(), parameters, memory);
                     self.measured.hashed(start.elapsed());
                     let _ = answer.send(verified);
@@ -77,10 +78,7 @@ impl Shared {
         password: &Password,
     ) -> Result<PasswordHash, String> {
         let start = Instant::now();
-        let hash = match hasher {
-            Some(hasher) => hasher.hash(password),
-            None => Hasher::new(parameters).and_then(|new| hasher.insert(new).hash(password)),
-        };
+        let hash = ready(hasher, parameters).and_then(|hasher| hasher.hash(password));
         self.record(start.elapsed());
         hash
     }
@@ -115,6 +113,14 @@ impl Shared {
     fn record(&self, elapsed: Duration) {
         self.measured.hashed(elapsed);
         average(&self.nanos_per_hash, elapsed);
+    }
+}
+
+/// The thread's hasher, whose memory is allocated for the first password.
+fn ready<'a>(hasher: &'a mut Option<Hasher>, parameters: &Parameters) -> Result<&'a mut Hasher, String> {
+    match hasher {
+        Some(hasher) => Ok(hasher),
+        None => Ok(hasher.insert(Hasher::new(parameters)?)),
     }
 }
 
