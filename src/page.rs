@@ -241,6 +241,11 @@ impl<T> Slice<T> {
         }
         Self { rows, previous: behind, next: ahead }
     }
+
+    /// The slice with other rows in place of these.
+    pub(crate) fn with_rows<U>(self, rows: Vec<U>) -> Slice<U> {
+        Slice { rows, previous: self.previous, next: self.next }
+    }
 }
 
 #[cfg(test)]

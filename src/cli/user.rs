@@ -10,9 +10,10 @@ use serde::Serialize;
 
 use super::output::{self, Format, TableRow};
 use super::remote::{RemoteArgs, ServerArgs};
-use super::user_filter::MoreFilterArgs;
+use super::user_filter::{MoreFilterArgs, values};
 use super::{Exit, batch_create, find, listing, user_apply, user_change, user_convert, user_export, user_link};
 use crate::caller::PermissionLevel;
+use crate::collaborators::PeopleOrder;
 use crate::users::attributes::{PREFIX, to_cell};
 use crate::users_file::{TemplateFormat, template};
 
@@ -40,6 +41,13 @@ pub(super) enum Command {
         filter: FilterArgs,
         #[command(flatten)]
         more: MoreFilterArgs,
+        /// Only users that match this text: a part of their name or e-mail address, an ID, or several e-mail addresses.
+        #[arg(long, value_name = "TEXT")]
+        query: Option<String>,
+        /// Order: by name, e-mail address, creation or last sign-in; with a `-` before it, backward. `-last` has the latest sign-ins
+        /// first [default: created].
+        #[arg(long, allow_hyphen_values = true, value_parser = values(PeopleOrder::ALL, PeopleOrder::as_str))]
+        order: Option<String>,
         /// Maximum number of users [default: all].
         #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
         max_items: Option<u32>,
@@ -166,10 +174,10 @@ pub(super) async fn run(command: Command) -> Result<(), Exit> {
         Command::BatchCreate { args, server } => batch_create::run(&args, &server).await,
         Command::Convert(args) => user_convert::run(&args),
         Command::Template { format } => output::print(template(format)),
-        Command::List { filter, more, max_items, page_size, remote } => {
+        Command::List { filter, more, query, order, max_items, page_size, remote } => {
             let client = remote.client()?;
             let is_expiring = more.is_expiring();
-            let filter = more.add_to(filter.into(), &client).await?;
+            let filter = CollaboratorFilter { query, order, ..more.add_to(filter.into(), &client).await? };
             let users = listing::collect_by(page_size, max_items, async |count, token| {
                 client.list_collaborators(&filter, count, token.as_deref()).await
             });

@@ -1,6 +1,7 @@
 //! The filters of `muster user list` and `export`.
 
 use chrono::TimeDelta;
+use clap::builder::PossibleValuesParser;
 use muster_client::{Client, CollaboratorFilter};
 use serde_json::Value;
 
@@ -8,6 +9,7 @@ use super::audit::{When, parse_time};
 use super::{Exit, find, output};
 use crate::caller::PermissionLevel;
 use crate::clock::Clock;
+use crate::collaborators::{OwnerThrough, SignInMethod};
 use crate::users::attributes::{LONGEST_KEY, from_cell, is_key};
 
 #[derive(clap::Args, Debug)]
@@ -43,6 +45,22 @@ pub(super) struct MoreFilterArgs {
     /// Only people who have never signed in.
     #[arg(long)]
     never_signed_in: bool,
+    /// Only users whose last sign-in was at this time or later; the same forms.
+    #[arg(long, value_name = "TIME", value_parser = parse_time)]
+    signed_in_after: Option<When>,
+    /// Only users whose last sign-in was before this time, such as 365d; the same forms.
+    #[arg(long, value_name = "TIME", value_parser = parse_time)]
+    signed_in_before: Option<When>,
+    /// Only people who can sign in like this at present: through SSO, with a password, with an open one-time link, or not at all.
+    /// Several are separated by commas.
+    #[arg(long, value_name = "METHOD", value_delimiter = ',', value_parser = values(SignInMethod::ALL, SignInMethod::as_str))]
+    sign_in: Vec<String>,
+    /// Only users who have an identity at this identity provider.
+    #[arg(long, value_name = "ID")]
+    provider: Option<String>,
+    /// Only owners, by their own level or through a group.
+    #[arg(long, value_name = "HOW", value_parser = values(OwnerThrough::ALL, OwnerThrough::as_str))]
+    owner_through: Option<String>,
     /// Only users with this custom attribute. Can be repeated.
     #[arg(long, value_name = "KEY=VALUE", value_parser = parse_attribute)]
     attribute: Vec<(String, Value)>,
@@ -59,6 +77,11 @@ pub(super) fn parse_attribute(text: &str) -> Result<(String, Value), String> {
     }
     let value = value.trim();
     Ok((key.to_owned(), if value.is_empty() { Value::Null } else { from_cell(value) }))
+}
+
+/// A parser of the names of an enum.
+pub(super) fn values<T: Copy>(all: &[T], name: impl Fn(T) -> &'static str) -> PossibleValuesParser {
+    PossibleValuesParser::new(all.iter().map(|value| name(*value)))
 }
 
 impl MoreFilterArgs {
@@ -83,6 +106,11 @@ impl MoreFilterArgs {
             created_before: self.created_before.map(|time| time.at(now)),
             without_password: self.without_password.then_some(true),
             never_signed_in: self.never_signed_in.then_some(true),
+            signed_in_after: self.signed_in_after.map(|time| time.at(now)),
+            signed_in_before: self.signed_in_before.map(|time| time.at(now)),
+            sign_in: (!self.sign_in.is_empty()).then(|| self.sign_in.join(",")),
+            provider_id: self.provider,
+            owner_through: self.owner_through,
             expires_before: self.expiring.and_then(|span| now.checked_add_signed(span)),
             attributes: self.attribute.into_iter().collect(),
             ..filter

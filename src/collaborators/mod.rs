@@ -2,9 +2,13 @@
 //!
 //! A user belongs to exactly one organization, so a membership and its account are created and deleted together.
 
+mod browse;
+mod candidates;
+mod filter;
 pub(crate) mod owners;
 mod read;
 mod search;
+mod select;
 pub(crate) mod write;
 
 use crate::app::App;
@@ -16,8 +20,11 @@ use crate::id::{Id, Membership};
 use crate::users::lock::LockedMember;
 use crate::users::{self, AccountKind, Expected, UserDetails};
 
-pub use read::{CollaboratorFilter, MoreFilters, get, list};
+pub use browse::{Person, Total, View, ViewTotals, browse, count, list_key, views};
+pub use filter::{CollaboratorFilter, MOST_ADDRESSES, MoreFilters, OwnerThrough, PersonQuery, SignInMethod};
+pub use read::{get, list};
 pub use search::{LONGEST_QUERY, Search, SearchText, search};
+pub use select::PeopleOrder;
 
 /// Changes a member's own permission level; permissions from groups are unaffected. Setting the current level writes
 /// and records nothing.

@@ -11,7 +11,7 @@
 //! plan for a prepared statement, which is wrong for one of them. The setting for custom plans is local to a transaction,
 //! so that a connection pooler can give the connection to another client afterwards.
 
-use super::read::AccountKinds;
+use super::filter::AccountKinds;
 use crate::app::App;
 use crate::caller::{Action, Caller, PermissionLevel};
 use crate::error::{Error, Result};
@@ -26,7 +26,7 @@ pub const LONGEST_QUERY: usize = 200;
 
 /// Conditions on a collaborator's name, first and last name together, and address, all case-insensitive. The default
 /// matches all collaborators.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SearchText {
     /// Part of one of them, in lower case, with the wildcards of `like` escaped.
     contains: String,
@@ -67,6 +67,13 @@ impl SearchText {
             equals: equals.map(str::to_lowercase),
             not_equal: not_equal.map(str::to_lowercase),
         })
+    }
+}
+
+impl SearchText {
+    /// The part to search for, in lower case, with the wildcards of `like` escaped.
+    pub(super) fn contains(&self) -> &str {
+        &self.contains
     }
 }
 

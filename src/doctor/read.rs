@@ -322,12 +322,12 @@ pub(super) async fn search(connection: &mut PgConnection) -> sqlx::Result<Search
     .await
 }
 
-/// The indexes of the audit log that do not exist or are not valid.
-pub(super) async fn missing_audit_indexes(connection: &mut PgConnection) -> sqlx::Result<Vec<String>> {
+/// The indexes of lists that do not exist or are not valid.
+pub(super) async fn missing_indexes(connection: &mut PgConnection) -> sqlx::Result<Vec<String>> {
     sqlx::query_scalar!(
         r#"select name as "name!" from unnest($1::text[]) with ordinality as needed (name, place)
             where not exists (select from pg_index where indexrelid = to_regclass(name) and indisvalid) order by place"#,
-        &postgres::audit_indexes() as &[&str],
+        &postgres::plain_index_names() as &[&str],
     )
     .fetch_all(connection)
     .await
@@ -371,13 +371,14 @@ pub async fn objects(connection: &mut PgConnection) -> sqlx::Result<Vec<String>>
         union all
         select 'index ' || name || '.' || relname from tables
             join pg_index on indrelid = tables.oid and indisvalid
-            join pg_class on pg_class.oid = indexrelid and relname <> 'users_search_text' and name <> 'audit_events'
+            join pg_class on pg_class.oid = indexrelid and relname <> all($1) and name <> 'audit_events'
             where not exists (select from pg_constraint where conindid = indexrelid and contype in ('p', 'u', 'x'))
         union all
         select 'trigger ' || name || '.' || tgname from tables
             join pg_trigger on tgrelid = tables.oid and tgenabled in ('O', 'A') and not tgisinternal
                 and tgname <> 'audit_events_append_only'
-        order by 1"#
+        order by 1"#,
+        &postgres::index_names() as &[&str],
     )
     .fetch_all(connection)
     .await

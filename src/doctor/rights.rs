@@ -53,7 +53,7 @@ pub(super) async fn examine(
             findings.extend(audit_rights(&role, &rights, is_embedded));
         }
         findings.push(search(read::search(connection).await?));
-        findings.push(audit_index(&read::missing_audit_indexes(connection).await?));
+        findings.push(indexes(&read::missing_indexes(connection).await?));
     }
     Ok(findings)
 }
@@ -287,17 +287,17 @@ fn audit_excess(check: &'static str, name: &str, rights: &AuditRights) -> Vec<Fi
     findings
 }
 
-pub(super) fn audit_index(missing: &[String]) -> Finding {
-    const CHECK: &str = "database.audit_index";
+pub(super) fn indexes(missing: &[String]) -> Finding {
+    const CHECK: &str = "database.indexes";
     let found = match missing {
-        [] => return Finding::ok(CHECK, "the audit log is indexed"),
+        [] => return Finding::ok(CHECK, "lists of users and of the audit log are indexed"),
         [name] => format!("the index {name} is missing"),
         names => format!("the indexes {} are missing", names.join(", ")),
     };
     Finding::warning(
         CHECK,
         found,
-        "lists of the audit log read all events of the organization",
+        "lists are slower, with the same results: they read all users or all events of the organization",
         "restart muster, which creates the index",
     )
 }

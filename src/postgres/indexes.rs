@@ -3,6 +3,8 @@
 //! | index | |
 //! |---|---|
 //! | `users_search_text` | a trigram index (GIN) for the user search. It needs the extension `pg_trgm`, which is part of PostgreSQL's contrib modules, is not always installed and can't be created by every role |
+//! | `users_by_name`, `users_by_email`, `users_by_last_sign_in` | users in the orders of lists |
+//! | `users_created`, `users_domain`, `users_suspended`, `users_without_sso` | the users of filters |
 //! | `audit_events_by_time` | the audit log by time, with the actions, the actors and their users |
 //! | `audit_events_folded`, `…_refused`, `…_actor_user` | parts of the log by time: without the events of the single users of batches; what failed; what one user did |
 //! | `audit_events_target`, `…_batch`, `…_request`, `…_email`, `…_actor_kind` | the audit log by one object: what happened to it, or who it is (a keyed digest of an address), or all that actors without IDs did, such as the local operator |
@@ -22,6 +24,9 @@
 //! *The events of the single users of a batch are in few of them*: the lists of the console leave these events out, and without an
 //! index that does not contain them, each list would skip thousands.
 //!
+//! *Each order of the list of users has an index, and each filter that finds few of them.* An insert of 10,000 users takes 0.1 s longer with them.
+//! A sign-in changes an indexed column, the time of the last sign-in, and therefore writes to all indexes of the table.
+//!
 //! *A batch does not sort its users into the search index.* A GIN index collects new entries in a pending list, which
 //! searches read, too, and merges them when the list is full: by default at 4 MiB (6,000 users), in the transaction that
 //! fills it. With 64 MiB, a batch of 10,000 into a table of 1,000,000 users takes 1.14 times as long as into an empty one,
@@ -40,11 +45,35 @@ struct Index {
     definition: &'static str,
 }
 
-const INDEXES: [Index; 10] = [
+const INDEXES: [Index; 17] = [
     Index {
         name: "users_search_text",
         extension: Some("pg_trgm"),
         definition: "on users using gin (search_text gin_trgm_ops) with (gin_pending_list_limit = 65536)",
+    },
+    Index { name: "users_by_name", extension: None, definition: "on users (organization_id, search_text, user_id)" },
+    Index { name: "users_by_email", extension: None, definition: "on users (organization_id, email_key, user_id)" },
+    Index {
+        name: "users_by_last_sign_in",
+        extension: None,
+        // PostgreSQL computes the expression from the column, which it therefore needs for a scan of only the index.
+        definition: "on users (organization_id, coalesce(last_signed_in_at, 'epoch'), user_id) include (last_signed_in_at)",
+    },
+    Index { name: "users_created", extension: None, definition: "on users (organization_id, created_at, user_id)" },
+    Index {
+        name: "users_domain",
+        extension: None,
+        definition: "on users (organization_id, split_part(email_key, '@', 2), user_id)",
+    },
+    Index {
+        name: "users_suspended",
+        extension: None,
+        definition: "on users (organization_id, user_id) where status = 'suspended'",
+    },
+    Index {
+        name: "users_without_sso",
+        extension: None,
+        definition: "on users (organization_id, user_id) where not is_sso_user and not is_service_account",
     },
     Index {
         name: "audit_events_by_time",
@@ -93,9 +122,14 @@ const INDEXES: [Index; 10] = [
     },
 ];
 
-/// The names of the indexes of the audit log.
-pub(crate) fn audit_indexes() -> Vec<&'static str> {
-    INDEXES.iter().map(|index| index.name).filter(|name| name.starts_with("audit_events_")).collect()
+/// The names of the indexes.
+pub(crate) fn index_names() -> Vec<&'static str> {
+    INDEXES.iter().map(|index| index.name).collect()
+}
+
+/// The names of the indexes that need no extension.
+pub(crate) fn plain_index_names() -> Vec<&'static str> {
+    INDEXES.iter().filter(|index| index.extension.is_none()).map(|index| index.name).collect()
 }
 
 /// Creates the indexes that do not exist. A failure is logged, and the next start tries again.

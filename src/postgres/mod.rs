@@ -43,8 +43,8 @@ use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, PgPool};
 
 pub use embedded::{EmbeddedError, EmbeddedPostgres};
 pub use errors::{ErrorClass, UnavailableReason, is_unique_violation};
-pub(crate) use indexes::audit_indexes;
 pub use indexes::ensure_indexes;
+pub(crate) use indexes::{index_names, plain_index_names};
 pub(crate) use migrator::{ENCODING_ADVICE, ENCODING_MEANING};
 pub use migrator::{MigrateError, Schema, is_current, migrate, schema};
 pub use programs::{Programs, ProgramsNotFound};

@@ -113,7 +113,7 @@ pub(super) async fn one(
 }
 
 /// Reads the current state of several users. Returns those that exist, in the order of their IDs.
-pub(super) async fn details(
+pub(crate) async fn details(
     connection: &mut PgConnection,
     organization_id: Id<Organization>,
     users: &[Id<User>],

@@ -139,7 +139,7 @@ async fn an_intact_installation_has_no_problems_and_hash_costs_are_reported() {
             "database.audit_lock",
             "database.audit_rights",
             "database.search",
-            "database.audit_index",
+            "database.indexes",
             "settings.server_key",
             "settings.listen",
             "machine.memory",
@@ -163,7 +163,7 @@ async fn an_intact_installation_has_no_problems_and_hash_costs_are_reported() {
 }
 
 /// A statement that causes the fault, the finding, and a statement that repairs it.
-const FAULTS: [(&str, &str, &str, &str, &str); 15] = [
+const FAULTS: [(&str, &str, &str, &str, &str); 16] = [
     (
         "alter table audit_events disable trigger audit_events_append_only",
         "database.audit_lock",
@@ -244,11 +244,18 @@ const FAULTS: [(&str, &str, &str, &str, &str); 15] = [
     ("alter role {} superuser", "database.role", "warning", "{} is a superuser", "alter role {} nosuperuser"),
     (
         "drop index audit_events_by_time",
-        "database.audit_index",
+        "database.indexes",
         "warning",
         "the index audit_events_by_time is missing",
         "create index audit_events_by_time on audit_events (organization_id, occurred_at, event_id) \
              include (action, actor_id, actor_user_id)",
+    ),
+    (
+        "drop index users_by_name",
+        "database.indexes",
+        "warning",
+        "the index users_by_name is missing",
+        "create index users_by_name on users (organization_id, search_text, user_id)",
     ),
     (
         "insert into sign_in_policies select organization_id, 'off', 'optional', now() from organizations",

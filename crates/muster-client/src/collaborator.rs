@@ -87,10 +87,24 @@ pub struct CollaboratorFilter {
     pub without_password: Option<bool>,
     /// Whether the member is a person who has never signed in.
     pub never_signed_in: Option<bool>,
+    /// Earliest time of the last sign-in.
+    pub signed_in_after: Option<DateTime<Utc>>,
+    /// Time before which the last sign-in was.
+    pub signed_in_before: Option<DateTime<Utc>>,
+    /// How people can sign in: `sso`, `password`, `link` or `none`; several are separated by commas.
+    pub sign_in: Option<String>,
+    /// ID of an identity provider at which the member has an identity, `idp_…`. Requires an owner.
+    pub provider_id: Option<String>,
+    /// What makes owners so: `level` or `group`.
+    pub owner_through: Option<String>,
+    /// Part of the name or of the e-mail address; or the ID of a user; or several e-mail addresses.
+    pub query: Option<String>,
     /// Time until which the accounts of active members expire.
     pub expires_before: Option<DateTime<Utc>>,
     /// Attributes that the member has.
     pub attributes: Map<String, Value>,
+    /// Order: `name`, `email`, `created` or `last` (last sign-in), or one of them with a `-` before it. `None`: `created`.
+    pub order: Option<String>,
 }
 
 /// Kind of account.
@@ -136,8 +150,15 @@ impl CollaboratorFilter {
             ("created_before", self.created_before.map(|time| time.to_rfc3339())),
             ("without_password", self.without_password.map(flag)),
             ("never_signed_in", self.never_signed_in.map(flag)),
+            ("signed_in_after", self.signed_in_after.map(|time| time.to_rfc3339())),
+            ("signed_in_before", self.signed_in_before.map(|time| time.to_rfc3339())),
+            ("sign_in", self.sign_in.clone()),
+            ("provider_id", self.provider_id.clone()),
+            ("owner_through", self.owner_through.clone()),
+            ("query", self.query.clone()),
             ("expires_before", self.expires_before.map(|time| time.to_rfc3339())),
             ("attributes", (!self.attributes.is_empty()).then(|| Value::Object(self.attributes.clone()).to_string())),
+            ("order", self.order.clone()),
         ])
     }
 }

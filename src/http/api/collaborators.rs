@@ -9,13 +9,15 @@ use utoipa::{IntoParams, ToSchema};
 use super::{IfMatch, Listing, NoQuery, Single, with_etag};
 use crate::app::App;
 use crate::caller::{Caller, PermissionLevel};
-use crate::collaborators::{self, CollaboratorFilter, MoreFilters, Search, SearchText};
+use crate::collaborators::{
+    self, CollaboratorFilter, MoreFilters, OwnerThrough, PeopleOrder, PersonQuery, Search, SearchText, SignInMethod,
+};
 use crate::error::{Error, Result};
 use crate::http::body::Body;
 use crate::http::error::ErrorBody;
 use crate::http::{extract, headers, vendor};
 use crate::id::{self, Id};
-use crate::page::PageRequest;
+use crate::page::{Page, PageRequest, Span};
 use crate::users::{self, AccountKind, Attributes, EmailAddress, Status, UserDetails};
 
 #[derive(Deserialize, IntoParams)]
@@ -37,11 +39,12 @@ pub(in crate::http) struct Query {
     permission_level: Option<String>,
     /// Whether the user signs in through the organization's identity provider: `true` or `false`.
     is_sso_user: Option<String>,
-    /// ID of the batch that created the user. Requires an owner.
+    /// IDs of batches, separated by commas: one of them created the user. Requires an owner.
     batch_id: Option<String>,
-    /// ID of a group of which the user is a member. Requires an owner.
+    /// IDs of groups, separated by commas: the user is a member of one of them. Requires an owner.
     group_id: Option<String>,
-    /// Domain of the e-mail address, compared without regard to case and encoding; subdomains are other domains.
+    /// Domains, separated by commas: the e-mail address has one of them, compared without regard to case and encoding; subdomains
+    /// are other domains.
     domain: Option<String>,
     /// Earliest time of creation (RFC 3339).
     created_after: Option<String>,
@@ -51,11 +54,28 @@ pub(in crate::http) struct Query {
     without_password: Option<String>,
     /// `true`: only people who have never signed in. `false`: only the others.
     never_signed_in: Option<String>,
+    /// Earliest time of the last sign-in (RFC 3339).
+    signed_in_after: Option<String>,
+    /// Time before which the last sign-in was (RFC 3339); those who have never signed in do not match.
+    signed_in_before: Option<String>,
+    /// How people can sign in at present: `sso`, `password`, `link` (an open one-time link, and no password) or `none`; several are
+    /// separated by commas.
+    sign_in: Option<String>,
+    /// IDs of identity providers, separated by commas: the user has an identity at one of them. Requires an owner.
+    provider_id: Option<String>,
+    /// Only owners, by what makes them so: `level` or `group`.
+    owner_through: Option<String>,
+    /// A part of the name or of the e-mail address, case-insensitive; or the ID of a user; or up to 500 e-mail addresses, separated
+    /// by commas or spaces.
+    query: Option<String>,
     /// Only active members whose account expires until this time (RFC 3339).
     expires_before: Option<String>,
     /// JSON object of custom attributes that the user has, such as `{"department":"Research"}`.
     attributes: Option<String>,
-    /// The `next_paging_token` of the previous page.
+    /// `name` (first and last name, then address, regardless of case), `email`, `created` or `last` (last sign-in); backward with a
+    /// `-` before it: `-last` has the latest sign-ins first. Default: `created`.
+    order: Option<String>,
+    /// The `next_paging_token` of the previous page, with the same filters and order.
     paging_token: Option<String>,
     /// Members per page: 1 to 50, default 50. With filters other than `email`, `name` and the kinds of account, a page can
     /// have fewer members, even none, although more follow: the last page is the one without `next_paging_token`.
@@ -70,10 +90,10 @@ impl Query {
                 time.map_err(|_| Error::invalid(format!("`{name}` must be a time such as 2026-11-23T10:00:00Z")))
             })
         };
-        let domain = self.domain.as_deref().map(|text| {
+        let domain = |text: &str| {
             EmailAddress::domain_key(text)
                 .ok_or_else(|| Error::invalid("`domain` must be a domain such as example.com"))
-        });
+        };
         let attributes = self.attributes.as_deref().map(|text| {
             let rule = "`attributes` must be a JSON object of texts, numbers and booleans";
             Attributes::parse(text).ok_or_else(|| Error::invalid(rule))
@@ -83,9 +103,21 @@ impl Query {
             status: self.status.as_deref().map(status).transpose()?,
             permission_level: self.permission_level.as_deref().map(permission_level).transpose()?,
             is_sso_user: extract::flag("is_sso_user", self.is_sso_user.as_deref())?,
-            batch_id: id_filter("batch_id", self.batch_id.as_deref())?,
-            group_id: id_filter("group_id", self.group_id.as_deref())?,
-            domain: domain.transpose()?,
+            query: self.query.as_deref().map(PersonQuery::parse).transpose()?,
+            owner_through: self
+                .owner_through
+                .as_deref()
+                .map(|text| named("owner_through", text, OwnerThrough::parse, &OwnerThrough::list()))
+                .transpose()?,
+            sign_in: any_of(self.sign_in.as_deref(), |text| {
+                named("sign_in", text, SignInMethod::parse, &SignInMethod::list())
+            })?,
+            batches: any_of(self.batch_id.as_deref(), |id| id_filter("batch_id", id))?,
+            groups: any_of(self.group_id.as_deref(), |id| id_filter("group_id", id))?,
+            providers: any_of(self.provider_id.as_deref(), |id| id_filter("provider_id", id))?,
+            domains: any_of(self.domain.as_deref(), domain)?,
+            signed_in_after: time("signed_in_after", &self.signed_in_after).transpose()?,
+            signed_in_before: time("signed_in_before", &self.signed_in_before).transpose()?,
             created_after: time("created_after", &self.created_after).transpose()?,
             created_before: time("created_before", &self.created_before).transpose()?,
             without_password: extract::flag("without_password", self.without_password.as_deref())?,
@@ -95,12 +127,21 @@ impl Query {
     }
 }
 
-fn id_filter<K: id::Kind>(name: &str, text: Option<&str>) -> Result<Option<Id<K>>> {
-    let invalid = |_| {
+fn id_filter<K: id::Kind>(name: &str, text: &str) -> Result<Id<K>> {
+    text.parse().map_err(|_| {
         let rule = format!("`{name}` must be an ID, `{}_` and {} characters", K::PREFIX, id::ENCODED_LEN);
         Error::invalid(rule)
-    };
-    text.map(|text| text.parse().map_err(invalid)).transpose()
+    })
+}
+
+/// Parses values that are separated by commas.
+fn any_of<T>(text: Option<&str>, parse: impl Fn(&str) -> Result<T>) -> Result<Vec<T>> {
+    text.into_iter().flat_map(|text| text.split(',')).map(|value| parse(value.trim())).collect()
+}
+
+/// Parses the name of a value.
+fn named<T>(name: &str, text: &str, parse: impl Fn(&str) -> Option<T>, names: &str) -> Result<T> {
+    parse(text).ok_or_else(|| Error::invalid(format!("`{name}` must be one of: {names}")))
 }
 
 fn status(text: &str) -> Result<Status> {
@@ -122,13 +163,12 @@ pub(super) fn permission_level(text: &str) -> Result<PermissionLevel> {
 
 /// List the members of the organization
 ///
-/// Users and service accounts, including suspended ones, in the order of their creation.
+/// Users and service accounts, including suspended ones, by default in the order of their creation.
 #[utoipa::path(get, path = "/api/v2/organization_collaborators/", operation_id = "collaborator_list",
     tag = "collaborators", params(Query),
     responses((status = 200, description = "A page of members.", body = Listing<Collaborator>)))]
 pub(in crate::http) async fn list(request: HttpRequest, app: web::Data<App>, caller: Caller) -> Result<HttpResponse> {
     let query: Query = extract::query(&request)?;
-    let page = PageRequest::parse(query.count.as_deref(), query.paging_token.as_deref())?;
     let mut is_service_account = extract::flag("is_service_account", query.is_service_account.as_deref())?;
     if is_service_account.is_none()
         && query.collaborator_type.is_none()
@@ -143,7 +183,16 @@ pub(in crate::http) async fn list(request: HttpRequest, app: web::Data<App>, cal
         email: query.email,
         name: query.name,
     };
-    let page = collaborators::list(&app, &caller, &filter, &page).await?;
+    let (count, paging_token) = (query.count.as_deref(), query.paging_token.as_deref());
+    let page = match query.order.as_deref() {
+        None => collaborators::list(&app, &caller, &filter, &PageRequest::parse(count, paging_token)?).await?,
+        Some(order) => {
+            let order = named("order", order, PeopleOrder::parse, &PeopleOrder::list())?;
+            let span = Span::forward(collaborators::list_key(&filter, order), count, paging_token)?;
+            let slice = collaborators::browse(&app, &caller, &filter, order, &span).await?;
+            Page { next: slice.next, rows: slice.rows.into_iter().map(|person| person.user).collect() }
+        }
+    };
     Ok(super::page(&request, page, Collaborator::from))
 }
 

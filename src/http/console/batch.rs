@@ -120,7 +120,7 @@ pub(super) async fn show(request: HttpRequest, app: web::Data<App>) -> Result<Ht
     let people = match has_people {
         false => None,
         true => {
-            let more = MoreFilters { batch_id: Some(batch_id), ..MoreFilters::default() };
+            let more = MoreFilters { batches: vec![batch_id], ..MoreFilters::default() };
             let filter = CollaboratorFilter { more, ..CollaboratorFilter::default() };
             Some(collaborators::list(&app, &visit.caller, &filter, &page).await?)
         }
