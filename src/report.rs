@@ -228,7 +228,7 @@ fn place(field: Option<&str>) -> usize {
 
 impl Report {
     /// The number of rows with findings.
-    fn rows(&self) -> usize {
+    pub(crate) fn rows(&self) -> usize {
         self.findings.rows.len()
     }
 

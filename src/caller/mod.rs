@@ -169,6 +169,12 @@ impl Caller {
         }
     }
 
+    /// Whether the caller is this user, in a browser.
+    #[must_use]
+    pub fn is_session_of(&self, user_id: Id<User>) -> bool {
+        matches!(self.principal, Principal::Session { user_id: own, .. } if own == user_id)
+    }
+
     /// Whether the caller may do `action`.
     #[must_use]
     pub fn may(&self, action: Action) -> bool {

@@ -147,27 +147,36 @@ impl TableRow for LocatedFinding {
 
 /// Reports the findings about the users on the command line. The server lists all but `more` of them.
 pub(super) fn rejected_arguments(users: &[&str], findings: &[RowFinding], more: usize, done: &str) -> Exit {
-    let name = |index: usize| output::clean(users.get(index).copied().unwrap_or_default());
-    let reason = |finding: &RowFinding| {
-        let message = match finding.other_index {
-            Some(other) => finding.message.replace(&format!("users[{other}]"), &name(other)),
-            None => finding.message.clone(),
-        };
-        match finding.field.as_deref() {
-            None | Some("user") => output::clean(&message),
-            Some(field) => output::clean(&format!("{field}: {message}")),
-        }
-    };
-    if let [_] = users {
-        let reasons: Vec<String> = findings.iter().map(reason).collect();
-        return Exit::rejected(format!("{} can't be {done}: {}", name(0), reasons.join("; ")));
+    if let [only] = users {
+        let reasons: Vec<String> = findings.iter().map(|finding| reason(users, finding)).collect();
+        return Exit::rejected(format!("{} can't be {done}: {}", output::clean(only), reasons.join("; ")));
     }
-    for finding in findings {
-        output::say(&format!("{}: {}", name(finding.index), reason(finding)));
-    }
+    say_arguments(users, findings);
     say_more(more);
     let count = rejected_rows(findings, more);
     Exit::rejected(format!("{count} of {} users can't be {done}; nothing was {done}", users.len()))
+}
+
+/// Prints the findings about the users on the command line.
+pub(super) fn say_arguments(users: &[&str], findings: &[RowFinding]) {
+    for finding in findings {
+        output::say(&format!("{}: {}", argument(users, finding.index), reason(users, finding)));
+    }
+}
+
+fn argument(users: &[&str], index: usize) -> String {
+    output::clean(users.get(index).copied().unwrap_or_default())
+}
+
+fn reason(users: &[&str], finding: &RowFinding) -> String {
+    let message = match finding.other_index {
+        Some(other) => finding.message.replace(&format!("users[{other}]"), &argument(users, other)),
+        None => finding.message.clone(),
+    };
+    match finding.field.as_deref() {
+        None | Some("user") => output::clean(&message),
+        Some(field) => output::clean(&format!("{field}: {message}")),
+    }
 }
 
 /// The number of rows with findings, as far as the server lists them.

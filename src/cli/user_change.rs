@@ -10,7 +10,7 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 
-use muster_client::{ChangedUsers, Client, Error, User};
+use muster_client::{ChangeOptions, ChangedUsers, Client, Error, User};
 use serde_json::{Map, Value, json};
 
 use super::Exit;
@@ -87,6 +87,9 @@ struct CommonArgs {
     /// Show the result or the errors; change nothing.
     #[arg(long)]
     dry_run: bool,
+    /// Leave out the users who can't be changed, and say why; without it, one of them rejects the list.
+    #[arg(long)]
+    skip_blocked: bool,
     #[command(flatten)]
     remote: RemoteArgs,
 }
@@ -125,29 +128,35 @@ impl Operation {
             0 => String::new(),
             unchanged => format!(", {unchanged} {}", self.already()),
         };
+        let others = match changed.metadata.skipped {
+            0 => others,
+            skipped => format!("{others}, {skipped} left out"),
+        };
         match dry_run {
             true => format!("dry run: {count} would be {done}{others}; nothing was written"),
             false => format!("{count} {done}{others}"),
         }
     }
 
-    async fn send(self, client: &Client, rows: &[&Value], dry_run: bool) -> Result<ChangedUsers, Error> {
+    async fn send(self, client: &Client, rows: &[&Value], options: ChangeOptions) -> Result<ChangedUsers, Error> {
         match self {
-            Self::Update => client.update_users(rows, dry_run).await,
-            Self::Suspend => client.suspend_users(rows, dry_run).await,
-            Self::Reactivate => client.reactivate_users(rows, dry_run).await,
-            Self::Delete => client.delete_users(rows, dry_run).await,
+            Self::Update => client.update_users(rows, options).await,
+            Self::Suspend => client.suspend_users(rows, options).await,
+            Self::Reactivate => client.reactivate_users(rows, options).await,
+            Self::Delete => client.delete_users(rows, options).await,
         }
     }
 
-    async fn run(self, client: &Client, list: &UserList, dry_run: bool) -> Result<ChangedUsers, Exit> {
-        self.send(client, &list.rows(), dry_run).await.map_err(|error| {
-            if error.outcome_unknown() && !dry_run {
+    async fn run(self, client: &Client, list: &UserList, options: ChangeOptions) -> Result<ChangedUsers, Exit> {
+        let changed = self.send(client, &list.rows(), options).await.map_err(|error| {
+            if error.outcome_unknown() && !options.dry_run {
                 Exit::usage(format!("{error}; the outcome is unknown: check with `muster user list`"))
             } else {
                 list.rejected(error, self.done())
             }
-        })
+        })?;
+        list.skipped(&changed.metadata.skipped_rows);
+        Ok(changed)
     }
 }
 
@@ -163,10 +172,14 @@ impl CommonArgs {
         Ok(UserList::File(file, report))
     }
 
+    const fn options(&self, dry_run: bool) -> ChangeOptions {
+        ChangeOptions { dry_run, skip_blocked: self.skip_blocked }
+    }
+
     /// Runs the operation, or plans it in a dry run, and prints the users.
     async fn run(&self, operation: Operation, list: UserList) -> Result<(), Exit> {
         let client = self.remote.client()?;
-        let changed = operation.run(&client, &list.with_ids(&client).await?, self.dry_run).await?;
+        let changed = operation.run(&client, &list.with_ids(&client).await?, self.options(self.dry_run)).await?;
         if self.dry_run && matches!(operation, Operation::Update) {
             print_changes(self.remote.output, &changed)?;
         } else {
@@ -255,12 +268,12 @@ pub(super) async fn delete(args: &DeleteArgs) -> Result<(), Exit> {
     }
     let client = common.remote.client()?;
     let list = list.with_ids(&client).await?;
-    let planned = Operation::Delete.run(&client, &list, true).await?.results;
+    let planned = Operation::Delete.run(&client, &list, common.options(true)).await?.results;
     output::print_list(common.remote.output, &planned)?;
     if !confirm(&format!("delete {}? [y/N] ", output::these_users(planned.len()))) {
         return Err(Exit::rejected("no user was deleted"));
     }
-    let deleted = Operation::Delete.run(&client, &list, false).await?;
+    let deleted = Operation::Delete.run(&client, &list, common.options(false)).await?;
     output::say(&Operation::Delete.summary(&deleted, false));
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! Lists of existing users: given on the command line, or read from a file.
 
-use muster_client::{Client, Error};
+use muster_client::{Client, Error, RowFinding};
 use serde_json::{Value, json};
 
 use super::file_report::{self, FileReport};
@@ -38,6 +38,14 @@ impl UserList {
         }
     }
 
+    /// Reports the users who were left out.
+    pub(super) fn skipped(&self, findings: &[RowFinding]) {
+        match self {
+            Self::File(file, _) => file_report::warnings(file, findings),
+            Self::Arguments(rows) => file_report::say_arguments(&arguments(rows), findings),
+        }
+    }
+
     /// Reports a rejected list whose users were to be `done`, such as `suspended`.
     pub(super) fn rejected(&self, error: Error, done: &str) -> Exit {
         match self {
@@ -46,9 +54,13 @@ impl UserList {
             // The server's message says what to do.
             _ if error.api_error().is_some_and(|rejection| rejection.code == "last_owner") => error.into(),
             Self::Arguments(rows) => {
-                let users: Vec<&str> = rows.iter().map(|row| row["user"].as_str().unwrap_or_default()).collect();
-                file_report::rejected_arguments(&users, error.rows(), error.more_findings(), done)
+                file_report::rejected_arguments(&arguments(rows), error.rows(), error.more_findings(), done)
             }
         }
     }
+}
+
+/// The users on the command line.
+fn arguments(rows: &[Value]) -> Vec<&str> {
+    rows.iter().map(|row| row["user"].as_str().unwrap_or_default()).collect()
 }

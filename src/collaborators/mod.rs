@@ -46,6 +46,9 @@ pub async fn set_permission_level(
         }
         owners::lock(change).await?;
         let member = lock(change, identity_id, expected).await?;
+        if level == PermissionLevel::Collaborator {
+            users::check_own_account(change, member.user_id)?;
+        }
         if member.own_level == level {
             change.dry_run();
             return Ok(());
@@ -71,6 +74,7 @@ pub async fn remove(
     app.change(caller, Action::CollaboratorRemove, Target::Nothing, async |change| {
         owners::lock(change).await?;
         let member = lock(change, identity_id, expected).await?;
+        users::check_own_account(change, member.user_id)?;
         kind.check(member.is_service_account)?;
         users::write::delete(change, &[member.user_id], None).await?;
         change.record(Event::CollaboratorRemoved(member.user_id));

@@ -100,6 +100,28 @@ pub(crate) async fn require_one(change: &mut Change) -> Result<()> {
     Err(Error::new(Code::LastOwner, detail))
 }
 
+/// Whether one of the owners of [`require_one`] remains without those in `gone`, if those in `lowered` are owners only through a group.
+pub(crate) async fn remain_without(change: &mut Change, gone: &[Id<User>], lowered: &[Id<User>]) -> Result<bool> {
+    let organization_id = change.organization_id();
+    let remain = sqlx::query_scalar!(
+        r#"
+        select exists (
+            select from effective_owners o
+            join users u using (user_id)
+            where o.organization_id = $1 and u.organization_id = $1
+                and u.status = 'active' and not u.is_service_account and u.expires_at is null
+                and (u.user_id <> all($2) or (o.through_group and u.user_id = any($3)))
+        ) as "remain!"
+        "#,
+        organization_id as Id<Organization>,
+        gone as &[Id<User>],
+        lowered as &[Id<User>],
+    )
+    .fetch_one(change.connection())
+    .await?;
+    Ok(remain)
+}
+
 /// Whether an owner has a way to sign in. A change that can take it calls this before it does.
 pub(crate) async fn can_sign_in(change: &mut Change) -> Result<bool> {
     let organization_id = change.organization_id();

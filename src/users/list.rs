@@ -11,6 +11,10 @@
 //! *A user who already is as requested is unchanged, not an error*: in an emergency, one account that was suspended before
 //! must not keep the others open. Who does not exist stays an error, for a deletion too: the row may be misspelled, and
 //! muster does not keep whom it has deleted.
+//!
+//! *Users who can't be changed are left out only on request* ([`ListOptions::skip_blocked`]), and the result names them with their
+//! findings. A list that is malformed is rejected as ever. If the list would leave no owner, all its owners are left out: which of
+//! them should stay is not for muster to decide.
 
 use std::collections::HashMap;
 
@@ -21,10 +25,10 @@ use super::edit::Edit;
 use super::lock::{self, LockedUser};
 use super::user_ref::{self, UserRef};
 use super::write::{self, FieldChange};
-use super::{EXPIRED, Status, UserDetails, read};
+use super::{EXPIRED, OWN_ACCOUNT, Status, UserDetails, read};
 use crate::app::App;
 use crate::audit::{AuditDenial, Event, Target};
-use crate::caller::{Action, Caller};
+use crate::caller::{Action, Caller, PermissionLevel};
 use crate::change::Change;
 use crate::collaborators::owners;
 use crate::error::{Code, Error, Result};
@@ -77,6 +81,15 @@ impl ListOperation {
     }
 }
 
+/// How a list is changed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ListOptions {
+    /// Whether everything is rolled back.
+    pub dry_run: bool,
+    /// Whether users who can't be changed are left out; otherwise one of them rejects the list.
+    pub skip_blocked: bool,
+}
+
 /// The result of a change to a list.
 #[derive(Debug)]
 pub struct ChangedList {
@@ -86,6 +99,21 @@ pub struct ChangedList {
     pub changed: usize,
     /// The changed fields of an update, in the order of the list.
     pub changes: Vec<(Id<User>, FieldChange)>,
+    /// Findings on the users who were left out.
+    pub skipped: Vec<Finding>,
+    /// The number of users who were left out.
+    pub skipped_count: usize,
+    /// What a suspension or a deletion ends.
+    pub ended: Access,
+}
+
+/// What users have access with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Access {
+    /// Sessions that are not over.
+    pub sessions: i64,
+    /// API keys that are valid.
+    pub keys: i64,
 }
 
 /// A parsed list.
@@ -115,7 +143,7 @@ pub async fn change_all(
     app: &App,
     caller: &Caller,
     operation: ListOperation,
-    dry_run: bool,
+    options: ListOptions,
     body: impl Future<Output = Result<RequestBody>>,
 ) -> Result<ChangedList> {
     app.authorize(caller, operation.action()).await?;
@@ -124,13 +152,15 @@ pub async fn change_all(
         Err(error) => Err(error),
     };
     if let Err(error) = &list
-        && !dry_run
+        && !options.dry_run
         && let Some(denial) = AuditDenial::of_list(None, error)
     {
         app.record_denial(caller, operation.action(), &denial).await;
     }
     let list = list?;
-    app.change_many(caller, operation.action(), Target::Nothing, dry_run, async |change| list.write(change).await).await
+    let ListOptions { dry_run, skip_blocked } = options;
+    let write = async |change: &mut Change| list.write(change, skip_blocked).await;
+    app.change_many(caller, operation.action(), Target::Nothing, dry_run, write).await
 }
 
 impl List {
@@ -170,31 +200,38 @@ impl List {
     }
 
     /// Validates the list against the database and writes it.
-    async fn write(&self, change: &mut Change) -> Result<ChangedList> {
+    async fn write(&self, change: &mut Change, skip_blocked: bool) -> Result<ChangedList> {
         let (operation, may_remove_owners) = (self.operation, self.may_remove_owners());
         if may_remove_owners || self.rows.iter().any(|row| row.edit.may_end_sign_in()) {
             owners::lock(change).await?;
         }
         let mut report = self.report.clone();
-        let found = lock(change, &self.rows, &mut report).await?;
-        let now = change.now();
-        found.iter().for_each(|(row, user)| validate(operation, row, user, now, &mut report));
-        let edits: Vec<_> = found.iter().map(|(row, user)| (row.index, user, &row.edit)).collect();
-        let changes = Changes::of(change, &edits).await?;
-        changes.check_attributes(&mut report);
-        changes.check_addresses(change, HashMap::new(), &mut report).await?;
-        changes.check_expiries(now, &mut report);
-        if !report.is_empty() {
+        let skip_blocked = skip_blocked && report.is_empty();
+        let mut found = lock(change, &self.rows, &mut report).await?;
+        let (caller, now) = (*change.caller(), change.now());
+        found.iter().for_each(|(row, user)| validate(operation, row, user, &caller, now, &mut report));
+        let changes = loop {
+            if skip_blocked {
+                found.retain(|(row, _)| !report.has_row(row.index));
+            }
+            let edits: Vec<_> = found.iter().map(|(row, user)| (row.index, user, &row.edit)).collect();
+            let changes = Changes::of(change, &edits).await?;
+            changes.check_attributes(&mut report);
+            changes.check_addresses(change, HashMap::new(), &mut report).await?;
+            changes.check_expiries(now, &mut report);
+            if skip_blocked && may_remove_owners {
+                self.spare_owners(change, &found, &changes, &mut report).await?;
+            }
+            match found.iter().any(|(row, _)| report.has_row(row.index)) {
+                true if skip_blocked => {}
+                _ => break changes,
+            }
+        };
+        if !report.is_empty() && !skip_blocked {
             return Err(Error::rejected(report));
         }
         let ids: Vec<Id<User>> = found.iter().map(|(_, user)| user.user_id).collect();
-        let changing: Vec<Id<User>> = match (operation, operation.status()) {
-            (ListOperation::Update, _) => changes.users().into_iter().collect(),
-            (_, Some(status)) => {
-                found.iter().filter(|(_, user)| user.status != status).map(|(_, user)| user.user_id).collect()
-            }
-            (_, None) => ids.clone(),
-        };
+        let changing = self.changing(&found, &changes);
         let organization_id = change.organization_id();
         let before = match operation {
             ListOperation::Delete => Some(read::details(change.connection(), organization_id, &ids).await?),
@@ -205,12 +242,17 @@ impl List {
             ListOperation::Suspend | ListOperation::Reactivate | ListOperation::Delete => changing.clone(),
         };
         let owners = if may_remove_owners { owners::among(change, &losing_access).await? } else { Vec::new() };
+        let ended = match operation {
+            ListOperation::Suspend | ListOperation::Delete => read::access(change, &changing).await?,
+            ListOperation::Update | ListOperation::Reactivate => Access::default(),
+        };
         match operation {
             ListOperation::Update => changes.write_checked(change).await?,
             ListOperation::Suspend => write::set_status(change, &changing, Status::Suspended).await?,
             ListOperation::Reactivate => write::set_status(change, &changing, Status::Active).await?,
             ListOperation::Delete => write::delete(change, &changing, None).await?,
         }
+        let (skipped_count, skipped) = (report.rows(), report.findings().into_iter().cloned().collect());
         if may_remove_owners {
             for (row, _) in found.iter().filter(|(_, user)| owners.contains(&user.user_id)) {
                 report.add(Finding::last_owner(row.index, Some("user"), &row.user.shown()));
@@ -228,7 +270,43 @@ impl List {
         change.record(Event::UsersChanged { action: operation.action(), organization_id, users: changed });
         let mut by_id: HashMap<Id<User>, UserDetails> = details.into_iter().map(|user| (user.user_id, user)).collect();
         let users = ids.into_iter().filter_map(|id| by_id.remove(&id)).collect();
-        Ok(ChangedList { users, changed, changes: changes.fields })
+        Ok(ChangedList { users, changed, changes: changes.fields, skipped, skipped_count, ended })
+    }
+
+    /// The users who are not yet as requested.
+    fn changing(&self, found: &[(&Row, LockedUser)], changes: &Changes) -> Vec<Id<User>> {
+        match (self.operation, self.operation.status()) {
+            (ListOperation::Update, _) => changes.users().into_iter().collect(),
+            (_, Some(status)) => {
+                found.iter().filter(|(_, user)| user.status != status).map(|(_, user)| user.user_id).collect()
+            }
+            (_, None) => found.iter().map(|(_, user)| user.user_id).collect(),
+        }
+    }
+
+    /// Adds a finding for each owner of the list, if the list would leave no other. A list that makes owners is left to the check after
+    /// it is written.
+    async fn spare_owners(
+        &self,
+        change: &mut Change,
+        found: &[(&Row, LockedUser)],
+        changes: &Changes,
+        report: &mut Report,
+    ) -> Result<()> {
+        let losing = match self.operation {
+            ListOperation::Update if !changes.who_become(PermissionLevel::Owner).is_empty() => return Ok(()),
+            ListOperation::Update => changes.who_may_lose_ownership(),
+            ListOperation::Suspend | ListOperation::Reactivate | ListOperation::Delete => self.changing(found, changes),
+        };
+        let lowered = changes.who_become(PermissionLevel::Collaborator);
+        if losing.is_empty() || owners::remain_without(change, &losing, &lowered).await? {
+            return Ok(());
+        }
+        let owners = owners::among(change, &losing).await?;
+        for (row, _) in found.iter().filter(|(_, user)| owners.contains(&user.user_id)) {
+            report.add(Finding::last_owner(row.index, Some("user"), &row.user.shown()));
+        }
+        Ok(())
     }
 }
 
@@ -247,8 +325,23 @@ async fn lock<'a>(change: &mut Change, rows: &'a [Row], report: &mut Report) -> 
 }
 
 /// Validates the operation against the current state of the user.
-fn validate(operation: ListOperation, row: &Row, user: &LockedUser, now: DateTime<Utc>, report: &mut Report) {
+fn validate(
+    operation: ListOperation,
+    row: &Row,
+    user: &LockedUser,
+    caller: &Caller,
+    now: DateTime<Utc>,
+    report: &mut Report,
+) {
     let index = row.index;
+    let lowers = match operation {
+        ListOperation::Suspend | ListOperation::Delete => true,
+        ListOperation::Reactivate => false,
+        ListOperation::Update => row.edit.permission_level == Some(PermissionLevel::Collaborator),
+    };
+    if lowers && caller.is_session_of(user.user_id) {
+        report.add(Finding::field(index, "user", "own_account", OWN_ACCOUNT));
+    }
     if row.revision.is_some_and(|revision| revision != user.revision) {
         let message = "the user has changed since this revision; read the user again and retry";
         report.add(Finding::field(index, "if_match", Code::PreconditionFailed.as_str(), message));

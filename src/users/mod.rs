@@ -27,7 +27,8 @@ pub(crate) use email::fold;
 pub use email::{EMAIL_KEY_VERSION, EmailAddress, InvalidEmail};
 pub use expected::Expected;
 pub use expiry::{Expiry, InvalidExpiry};
-pub use list::{ChangedList, ListOperation, change_all};
+pub use list::{Access, ChangedList, ListOperation, ListOptions, change_all};
+pub(crate) use one::check_own_account;
 pub use one::{delete, get, set_status, suspend_expired, update};
 pub use profile::{Facts, GroupOfUser, Profile, profile};
 pub use read::UserDetails;
@@ -177,6 +178,9 @@ names! {
 
 /// Why a user can't be reactivated.
 pub(crate) const EXPIRED: &str = "the account has expired; set a later `expires_at` or remove it first";
+
+/// Why a person can't suspend, demote or delete their own account in the browser: they would be locked out by mistake.
+pub(crate) const OWN_ACCOUNT: &str = "is your own account; ask another owner";
 
 /// The words that a password must not be built from: those that an attacker who knows the user would try first.
 pub(crate) fn password_context<'a>(

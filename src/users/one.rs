@@ -3,10 +3,10 @@
 use super::changes::Changes;
 use super::edit::Edit;
 use super::lock::{self, LockedUser};
-use super::{EXPIRED, Expected, Status, UserDetails, read, write};
+use super::{EXPIRED, Expected, OWN_ACCOUNT, Status, UserDetails, read, write};
 use crate::app::App;
 use crate::audit::Target;
-use crate::caller::{Action, Caller};
+use crate::caller::{Action, Caller, PermissionLevel};
 use crate::change::{Change, TxLimits};
 use crate::collaborators::owners;
 use crate::error::{Code, Error, Result};
@@ -36,7 +36,8 @@ pub async fn get(app: &App, caller: &Caller, user_id: Id<User>) -> Result<UserDe
 ///
 /// # Errors
 /// `forbidden`; any error of reading the body; `invalid_json`; `batch_rejected` with all findings on the fields;
-/// `not_found`; `precondition_failed`; `email_taken`; `conflict` for a field that a service account can't change;
+/// `not_found`; `precondition_failed`; `email_taken`; `conflict` for a field that a service account can't change, and for demoting
+/// oneself in a browser;
 /// `last_owner`.
 pub async fn update(
     app: &App,
@@ -53,6 +54,9 @@ pub async fn update(
         return Err(Error::rejected(report));
     }
     app.change(caller, Action::UserUpdate, Target::User(user_id), async |change| {
+        if edit.permission_level == Some(PermissionLevel::Collaborator) {
+            check_own_account(change, user_id)?;
+        }
         if edit.may_remove_owner() || edit.may_end_sign_in() {
             owners::lock(change).await?;
         }
@@ -84,7 +88,8 @@ pub async fn update(
 /// work again. Idempotent: for a user with this status, nothing is written or recorded.
 ///
 /// # Errors
-/// `forbidden`; `not_found`; `precondition_failed`; `last_owner`; `conflict` for reactivating an expired account.
+/// `forbidden`; `not_found`; `precondition_failed`; `last_owner`; `conflict` for reactivating an expired account, and for suspending
+/// oneself in a browser.
 pub async fn set_status(
     app: &App,
     caller: &Caller,
@@ -98,6 +103,7 @@ pub async fn set_status(
     };
     app.change(caller, action, Target::User(user_id), async |change| {
         if status == Status::Suspended {
+            check_own_account(change, user_id)?;
             owners::lock(change).await?;
         }
         match lock(change, user_id, expected).await? {
@@ -145,12 +151,21 @@ pub async fn suspend_expired(app: &App, organization_id: Id<Organization>, users
 /// `forbidden`; `not_found`; `precondition_failed`; `last_owner`.
 pub async fn delete(app: &App, caller: &Caller, user_id: Id<User>, expected: &Expected) -> Result<()> {
     app.change(caller, Action::UserDelete, Target::User(user_id), async |change| {
+        check_own_account(change, user_id)?;
         owners::lock(change).await?;
         lock(change, user_id, expected).await?;
         write::delete(change, &[user_id], None).await?;
         owners::require_one(change).await
     })
     .await
+}
+
+/// Rejects a change that takes a person's own access, from their browser.
+pub(crate) fn check_own_account(change: &Change, user_id: Id<User>) -> Result<()> {
+    match change.caller().is_session_of(user_id) {
+        true => Err(Error::new(Code::Conflict, format!("the user {OWN_ACCOUNT}"))),
+        false => Ok(()),
+    }
 }
 
 async fn lock(change: &mut Change, user_id: Id<User>, expected: &Expected) -> Result<LockedUser> {

@@ -16,8 +16,9 @@ use std::collections::HashMap;
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
-use super::{Attributes, EmailAddress, Facts, GroupOfUser, Status};
+use super::{Access, Attributes, EmailAddress, Facts, GroupOfUser, Status};
 use crate::caller::PermissionLevel;
+use crate::change::Change;
 use crate::error::Result;
 use crate::id::{Batch, Group, Id, Membership, Organization, User};
 
@@ -186,6 +187,33 @@ pub(super) async fn groups(
     .fetch_all(connection)
     .await?;
     Ok(groups)
+}
+
+/// The sessions and API keys of users that work now.
+pub(super) async fn access(change: &mut Change, users: &[Id<User>]) -> Result<Access> {
+    let (organization_id, now) = (change.organization_id(), change.now());
+    let access = sqlx::query_as!(
+        Access,
+        r#"
+        select
+            (
+                select count(*) from sessions
+                where organization_id = $1 and user_id = any($2) and ended_at is null and expires_at > $3
+                    and idle_expires_at > $3
+            ) as "sessions!",
+            (
+                select count(*) from api_keys
+                where organization_id = $1 and user_id = any($2) and revoked_at is null
+                    and (expires_at is null or expires_at > $3)
+            ) as "keys!"
+        "#,
+        organization_id as Id<Organization>,
+        users as &[Id<User>],
+        now,
+    )
+    .fetch_one(change.connection())
+    .await?;
+    Ok(access)
 }
 
 /// Finds the holders of addresses, by key; without the users of the batch `except`.

@@ -405,3 +405,61 @@ async fn a_list_can_replace_the_last_owner_but_not_demote_them() {
         where permission_level = 'owner'";
     assert_eq!(app.db_value::<String>(owners).await, "a@example.com");
 }
+
+/// Requirement U-44.
+#[tokio::test]
+async fn users_who_cannot_be_changed_are_left_out_on_request() {
+    let (app, ids) = app_with(&["a@example.com", "b@example.com", "c@example.com"]).await;
+    let skip = |path: &str, options: &str| format!("{path}?skip_blocked=true{options}");
+    let admin = "administrator@muster.invalid";
+    assert_eq!(post(&app, SUSPEND, &json!([{"user": "c@example.com"}])).await.status, 200);
+    let list = json!([
+        {"user": "a@example.com"}, {"user": admin}, {"user": "b@example.com", "if_match": 7}, {"user": "c@example.com"},
+        {"user": "d@example.com"}, {"user": ids[0]},
+    ]);
+    let rows = json!([
+        row(1, "user", "last_owner", "is an owner, and no other active owner would be left"),
+        row(2, "if_match", "precondition_failed", "the user has changed since this revision; read the user again and retry"),
+        row(4, "user", "unknown_user", "there is no such user"),
+        {"index": 5, "field": "user", "code": "user_duplicate", "message": "the same user as users[0]", "other_index": 0},
+    ]);
+    let expected = json!({
+        "total": 6, "next_paging_token": null, "changed": 1, "unchanged": 1, "changes": [], "skipped": 4, "skipped_rows": rows,
+    });
+    let suspended = "select count(*) from users where status = 'suspended'";
+    for (options, count) in [("&dry_run=true", 1), ("", 2)] {
+        let answer = post(&app, &skip(SUSPEND, options), &list).await;
+        assert_eq!(all(&answer, "email"), ["a@example.com", "c@example.com"]);
+        assert_eq!(answer.json()["metadata"], expected, "{options}");
+        assert_eq!(app.db_value::<i64>(suspended).await, count, "{options}");
+    }
+    // Without the option, nothing is written; nor is a malformed row left out.
+    assert_eq!(post(&app, DELETE, &list).await.status, 422);
+    let malformed = post(&app, &skip(DELETE, ""), &json!([{"user": "a@example.com"}, {"user": 7}])).await;
+    assert_eq!((malformed.status, malformed.error()["code"].as_str()), (422, Some("batch_rejected")));
+    assert_eq!(app.db_value::<i64>("select count(*) from users").await, 4);
+    // Levels: the last owner stays one, and addresses that are taken are left out until none is.
+    let list = json!([
+        {"user": admin, "permission_level": "collaborator"}, {"user": "b@example.com", "email": "c@example.com"},
+        {"user": "a@example.com", "title": "t"},
+    ]);
+    let changed = post(&app, &skip(UPDATE, ""), &list).await;
+    assert_eq!(all(&changed, "email"), ["a@example.com"]);
+    let codes = changed.json()["metadata"]["skipped_rows"].clone();
+    let codes: Vec<&str> = codes.as_array().unwrap().iter().map(|row| row["code"].as_str().unwrap()).collect();
+    assert_eq!(codes, ["last_owner", "email_taken"]);
+}
+
+/// Requirement U-43.
+#[tokio::test]
+async fn a_list_says_which_access_it_ends() {
+    let (app, _) = app_with(&["a@example.com"]).await;
+    let user = with_password("b@example.com", crate::pages::PASSWORD);
+    assert_eq!(app.owner.create(&json!([user])).await.status, 200);
+    app.db_execute("update passwords set must_change = false").await;
+    let browser = crate::support::browser::Browser::of(&app);
+    assert_eq!(browser.sign_in("b@example.com", crate::pages::PASSWORD).await.status, 200);
+    let list = json!([{"user": "a@example.com"}, {"user": "b@example.com"}]);
+    let metadata = post(&app, &format!("{SUSPEND}?dry_run=true"), &list).await.json()["metadata"].clone();
+    assert_eq!((&metadata["ended_sessions"], &metadata["ended_keys"]), (&json!(1), &json!(null)));
+}

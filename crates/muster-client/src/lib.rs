@@ -60,6 +60,6 @@ pub use sign_in_policy::SignInPolicy;
 pub use user::{AdminCreateUser, AdminCreatedUser, PermissionLevel};
 pub use user_info::{OrganizationInfo, UserInfo};
 pub use users::{
-    AppliedUser, AppliedUsers, AppliedUsersMetadata, ApplyOptions, ChangedField, ChangedUsers, ChangedUsersMetadata,
-    FieldChange, User, UserChange, UserRow,
+    AppliedUser, AppliedUsers, AppliedUsersMetadata, ApplyOptions, ChangeOptions, ChangedField, ChangedUsers,
+    ChangedUsersMetadata, FieldChange, User, UserChange, UserRow,
 };

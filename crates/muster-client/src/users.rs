@@ -80,6 +80,39 @@ pub struct ChangedUsersMetadata {
     pub unchanged: usize,
     /// The changed fields of an update, in the order of the list.
     pub changes: Vec<FieldChange>,
+    /// Number of users that were left out, with `skip_blocked`; absent if there are none.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub skipped: u64,
+    /// Why they were left out, in the order of the list.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub skipped_rows: Vec<RowFinding>,
+    /// Number of sessions that a suspension or a deletion ends; absent if there are none.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub ended_sessions: u64,
+    /// Number of API keys that a suspension or a deletion makes invalid; absent if there are none.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub ended_keys: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde calls")]
+const fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
+/// Options of a change to a list of users.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ChangeOptions {
+    /// Validate without writing.
+    pub dry_run: bool,
+    /// Leave out the users who can't be changed, instead of rejecting the list.
+    pub skip_blocked: bool,
+}
+
+impl From<bool> for ChangeOptions {
+    /// A dry run or not; one user who can't be changed rejects the list.
+    fn from(dry_run: bool) -> Self {
+        Self { dry_run, skip_blocked: false }
+    }
 }
 
 /// A changed field of a user.
@@ -266,36 +299,52 @@ impl Client {
     }
 
     /// Changes a list of users, all or none. Rows are [`UserRow`]s or any
-    /// JSON. With `dry_run`, nothing is written.
+    /// JSON. The options can be `true` for a dry run, which writes nothing, and `false` otherwise.
     ///
     /// # Errors
     /// [`Error::rows`] contains all findings about all rows.
-    pub async fn update_users<R: Serialize>(&self, rows: &[R], dry_run: bool) -> Result<ChangedUsers, Error> {
-        self.change_users("update", rows, dry_run).await
+    pub async fn update_users<R: Serialize>(
+        &self,
+        rows: &[R],
+        options: impl Into<ChangeOptions>,
+    ) -> Result<ChangedUsers, Error> {
+        self.change_users("update", rows, options.into()).await
     }
 
     /// Suspends a list of users, all or none; see [`update_users`](Self::update_users). Idempotent.
     ///
     /// # Errors
     /// The same; code `last_owner` if no owner would remain.
-    pub async fn suspend_users<R: Serialize>(&self, rows: &[R], dry_run: bool) -> Result<ChangedUsers, Error> {
-        self.change_users("suspend", rows, dry_run).await
+    pub async fn suspend_users<R: Serialize>(
+        &self,
+        rows: &[R],
+        options: impl Into<ChangeOptions>,
+    ) -> Result<ChangedUsers, Error> {
+        self.change_users("suspend", rows, options.into()).await
     }
 
     /// Reactivates a list of users, all or none; see [`update_users`](Self::update_users). Idempotent.
     ///
     /// # Errors
     /// The same.
-    pub async fn reactivate_users<R: Serialize>(&self, rows: &[R], dry_run: bool) -> Result<ChangedUsers, Error> {
-        self.change_users("reactivate", rows, dry_run).await
+    pub async fn reactivate_users<R: Serialize>(
+        &self,
+        rows: &[R],
+        options: impl Into<ChangeOptions>,
+    ) -> Result<ChangedUsers, Error> {
+        self.change_users("reactivate", rows, options.into()).await
     }
 
     /// Deletes a list of users, all or none, and returns their last state; see [`update_users`](Self::update_users).
     ///
     /// # Errors
     /// The same; code `last_owner` if no owner would remain.
-    pub async fn delete_users<R: Serialize>(&self, rows: &[R], dry_run: bool) -> Result<ChangedUsers, Error> {
-        self.change_users("delete", rows, dry_run).await
+    pub async fn delete_users<R: Serialize>(
+        &self,
+        rows: &[R],
+        options: impl Into<ChangeOptions>,
+    ) -> Result<ChangedUsers, Error> {
+        self.change_users("delete", rows, options.into()).await
     }
 
     /// Applies a list of users as the wished state, all or none: creates, changes and suspends users. Rows are any JSON with
@@ -312,9 +361,14 @@ impl Client {
         write.flag("dry_run", options.dry_run).flag("suspend_missing", options.suspend_missing).parse().await
     }
 
-    async fn change_users<R: Serialize>(&self, action: &str, rows: &[R], dry_run: bool) -> Result<ChangedUsers, Error> {
+    async fn change_users<R: Serialize>(
+        &self,
+        action: &str,
+        rows: &[R],
+        options: ChangeOptions,
+    ) -> Result<ChangedUsers, Error> {
         let write = self.http.post(&format!("/api/v2/users/admin_batch_{action}")).body(rows)?;
-        write.flag("dry_run", dry_run).parse().await
+        write.flag("dry_run", options.dry_run).flag("skip_blocked", options.skip_blocked).parse().await
     }
 }
 

@@ -1,20 +1,31 @@
 //! `/api/v2/users/admin_batch_…`: changing, suspending, reactivating or deleting a list of users, all or none.
 
 use actix_web::{HttpResponse, web};
-use muster_client::{ChangedUsers, ChangedUsersMetadata, User};
+use muster_client::{ChangedUsers, ChangedUsersMetadata, RowFinding, User};
 use serde::Deserialize;
 use serde_json::{Map, Value};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
-use super::{DryRun, is_dry_run};
 use crate::app::App;
 use crate::caller::Caller;
 use crate::error::Result;
 use crate::http::body::Body;
 use crate::http::error::ErrorBody;
-use crate::http::log;
+use crate::http::{extract, log};
 use crate::id::{self, Id};
-use crate::users::{self, ChangedList, FieldChange, ListOperation};
+use crate::report::Finding;
+use crate::users::{self, ChangedList, FieldChange, ListOperation, ListOptions};
+
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+struct Options {
+    /// `true` to validate the list without writing.
+    dry_run: Option<String>,
+    /// `true` to leave out the users who can't be changed, instead of rejecting the list; `skipped_rows` names them. If no owner
+    /// would remain, all owners of the list are left out. A malformed row still rejects the list.
+    skip_blocked: Option<String>,
+}
 
 /// A user in a list.
 #[derive(Deserialize, ToSchema)]
@@ -74,7 +85,7 @@ pub(in crate::http) struct UserChangeRow {
 /// If any row is invalid, nothing is written,
 /// and `rows` of the error contains all findings about all rows. Results are in the order of the request. Requires an owner.
 #[utoipa::path(post, path = "/api/v2/users/admin_batch_update", operation_id = "user_batch_update", tag = "users",
-    params(DryRun),
+    params(Options),
     request_body = Vec<UserChangeRow>,
     responses(
         (status = 200, description = "The users after the change.", body = ChangedUsers),
@@ -93,7 +104,7 @@ pub(in crate::http) async fn update(app: web::Data<App>, caller: Caller, mut bod
 /// If any row is invalid, nothing is written,
 /// and `rows` of the error contains all findings about all rows. Results are in the order of the request. Requires an owner.
 #[utoipa::path(post, path = "/api/v2/users/admin_batch_suspend", operation_id = "user_batch_suspend", tag = "users",
-    params(DryRun),
+    params(Options),
     request_body = Vec<UserRow>,
     responses(
         (status = 200, description = "The suspended users.", body = ChangedUsers),
@@ -110,7 +121,7 @@ pub(in crate::http) async fn suspend(app: web::Data<App>, caller: Caller, mut bo
 /// If any row is invalid, nothing is written,
 /// and `rows` of the error contains all findings about all rows. Results are in the order of the request. Requires an owner.
 #[utoipa::path(post, path = "/api/v2/users/admin_batch_reactivate", operation_id = "user_batch_reactivate", tag = "users",
-    params(DryRun),
+    params(Options),
     request_body = Vec<UserRow>,
     responses(
         (status = 200, description = "The reactivated users.", body = ChangedUsers),
@@ -126,7 +137,7 @@ pub(in crate::http) async fn reactivate(app: web::Data<App>, caller: Caller, mut
 /// If any row is invalid, nothing is written,
 /// and `rows` of the error contains all findings about all rows. Results are in the order of the request. Requires an owner.
 #[utoipa::path(post, path = "/api/v2/users/admin_batch_delete", operation_id = "user_batch_delete", tag = "users",
-    params(DryRun),
+    params(Options),
     request_body = Vec<UserRow>,
     responses(
         (status = 200, description = "The last state of the deleted users.", body = ChangedUsers),
@@ -138,18 +149,35 @@ pub(in crate::http) async fn delete(app: web::Data<App>, caller: Caller, mut bod
 }
 
 async fn change(app: &App, caller: &Caller, body: &mut Body, operation: ListOperation) -> Result<HttpResponse> {
-    let dry_run = is_dry_run(&body.request)?;
-    let ChangedList { users, changed, changes } =
-        users::change_all(app, caller, operation, dry_run, body.read()).await?;
+    let options: Options = extract::query(&body.request)?;
+    let flag = |name, value: &Option<String>| extract::flag(name, value.as_deref()).map(Option::unwrap_or_default);
+    let options = ListOptions {
+        dry_run: flag("dry_run", &options.dry_run)?,
+        skip_blocked: flag("skip_blocked", &options.skip_blocked)?,
+    };
+    let ChangedList { users, changed, changes, skipped, skipped_count, ended } =
+        users::change_all(app, caller, operation, options, body.read()).await?;
     log::rows(&body.request, users.len());
     let metadata = ChangedUsersMetadata {
-        total: users.len(),
+        total: users.len() + skipped_count,
         next_paging_token: None,
         changed,
         unchanged: users.len() - changed,
         changes: changes.into_iter().map(|(user_id, change)| field_change(user_id, change)).collect(),
+        skipped: number(skipped_count),
+        skipped_rows: skipped.into_iter().map(row_finding).collect(),
+        ended_sessions: number(ended.sessions),
+        ended_keys: number(ended.keys),
     };
     Ok(HttpResponse::Ok().json(ChangedUsers { results: users.into_iter().map(User::from).collect(), metadata }))
+}
+
+fn number(count: impl TryInto<u64>) -> u64 {
+    count.try_into().unwrap_or_default()
+}
+
+fn row_finding(Finding { index, field, code, message, other_index, .. }: Finding) -> RowFinding {
+    RowFinding { index, field, code: code.to_owned(), message, other_index }
 }
 
 fn field_change(user_id: Id<id::User>, change: FieldChange) -> muster_client::FieldChange {
