@@ -23,6 +23,7 @@
 //! | [`invitations`] | links that each create one account |
 //! | [`groups`], [`policies`] | groups of users; the permissions that groups grant |
 //! | [`drafts`] | unfinished work of the pages, such as a list that is being corrected, encrypted with a key that only the browser has |
+//! | `imports` | files that become users on the pages of the console: reading, checking, creating |
 //! | [`audit`] | the append-only audit log: a closed list of events |
 //! | [`jobs`] | background work: failing batches whose lease has expired, suspending users whose accounts have expired, expiring idempotency keys, deleting old sessions, throttle rows and drafts |
 //! | [`doctor`] | checks of the database, the machine, the settings and the certificate |
@@ -86,6 +87,7 @@ pub mod fingerprint;
 pub mod groups;
 pub mod http;
 pub mod id;
+pub(crate) mod imports;
 pub mod invitations;
 pub mod jobs;
 pub mod keys;

@@ -112,7 +112,7 @@ pub async fn create(
 ) -> Result<Id<id::Draft>> {
     let user_id = person(app, caller, kind).await?;
     let draft_id = Id::new(app.clock.now());
-    let sealed = write::Sealed::new(key, caller, draft_id, label, content)?;
+    let sealed = write::Sealed::new(key, caller, draft_id, label, content).await?;
     match write::insert(app, caller, user_id, draft_id, kind, &sealed).await? {
         true => Ok(draft_id),
         false if read::count(app, caller, user_id).await? >= MOST_OF_A_PERSON => {
@@ -158,8 +158,10 @@ pub async fn open(
     let key = key.ok_or_else(elsewhere)?;
     let label =
         seal::open(key, caller.organization_id, draft_id, seal::Part::Label, &found.label).ok_or_else(elsewhere)?;
-    let text = seal::open(key, caller.organization_id, draft_id, seal::Part::Content, &found.content);
-    let text = text.ok_or_else(elsewhere)?;
+    let (opener, organization_id, sealed) = (key.clone(), caller.organization_id, found.content);
+    // A long list takes a while, and this thread serves other requests.
+    let open = move || seal::open(&opener, organization_id, draft_id, seal::Part::Content, &sealed);
+    let text = tokio::task::spawn_blocking(open).await.map_err(Error::internal)?.ok_or_else(elsewhere)?;
     let mut content = RequestBody::new(&app.body_budget, text.len());
     content.push(&text)?;
     write::touch(app, caller, user_id, draft_id).await?;
@@ -200,7 +202,7 @@ async fn replace(
 ) -> Result<i64> {
     let user_id = person(app, caller, draft.kind).await?;
     let label = draft.label.as_ref().map_or("", Secret::expose);
-    let sealed = write::Sealed::new(key, caller, draft.draft_id, label, content)?;
+    let sealed = write::Sealed::new(key, caller, draft.draft_id, label, content).await?;
     if write::update(app, caller, user_id, draft, kind, &sealed).await? {
         return Ok(draft.revision + 1);
     }

@@ -15,6 +15,7 @@ use crate::secret::Secret;
 const KEY_LEN: usize = 32;
 
 /// The key of a browser's drafts, which only its cookie has.
+#[derive(Clone)]
 pub struct DraftKey(Zeroizing<[u8; KEY_LEN]>);
 
 /// A part of a draft that is encrypted by itself.

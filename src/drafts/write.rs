@@ -1,11 +1,14 @@
 //! Writing drafts. Not by a [`Change`](crate::change::Change): see the decisions in [`super`].
 
+use zeroize::Zeroizing;
+
 use super::seal::{self, Part};
 use super::{DraftKey, DraftKind, DraftSummary, IDLE, LIFETIME, MOST_OF_A_PERSON, MOST_OF_AN_ORGANIZATION};
 use crate::app::App;
 use crate::caller::Caller;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::id::{Draft, Id, Organization, User};
+use crate::request_body::SHORT;
 
 /// The encrypted parts of a draft.
 pub(super) struct Sealed {
@@ -14,14 +17,31 @@ pub(super) struct Sealed {
 }
 
 impl Sealed {
-    pub(super) fn new(
+    /// Encrypts a draft, outside of this thread, which serves other requests, if it is long.
+    pub(super) async fn new(
         key: &DraftKey,
         caller: &Caller,
         draft_id: Id<Draft>,
         label: &str,
         content: &[u8],
     ) -> Result<Self> {
-        let seal = |part, text: &[u8]| seal::seal(key, caller.organization_id, draft_id, part, text);
+        let organization_id = caller.organization_id;
+        if content.len() <= SHORT {
+            return Self::seal(key, organization_id, draft_id, label, content);
+        }
+        let (key, label, content) = (key.clone(), label.to_owned(), Zeroizing::new(content.to_vec()));
+        let seal = move || Self::seal(&key, organization_id, draft_id, &label, &content);
+        tokio::task::spawn_blocking(seal).await.map_err(Error::internal)?
+    }
+
+    fn seal(
+        key: &DraftKey,
+        organization_id: Id<Organization>,
+        draft_id: Id<Draft>,
+        label: &str,
+        content: &[u8],
+    ) -> Result<Self> {
+        let seal = |part, text: &[u8]| seal::seal(key, organization_id, draft_id, part, text);
         Ok(Self { label: seal(Part::Label, label.as_bytes())?, content: seal(Part::Content, content)? })
     }
 }

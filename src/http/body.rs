@@ -92,7 +92,8 @@ impl Body {
         Ok(body)
     }
 
-    async fn read_any(&mut self) -> Result<RequestBody> {
+    /// As [`Self::read`], for a body of any type.
+    pub(super) async fn read_any(&mut self) -> Result<RequestBody> {
         let sizes = self.request.app_data::<BodySizes>();
         let size = sizes.and_then(|sizes| sizes.0.iter().find(|(method, _)| method == self.request.method()));
         let (_, size) = size.ok_or_else(|| Error::internal("the route has no body"))?;

@@ -102,6 +102,19 @@ pub(super) fn check_form(request: &HttpRequest) -> Result<()> {
     Err(Error::new(Code::UnsupportedMediaType, message))
 }
 
+/// Checks that a body is that of an HTML form with a file.
+///
+/// # Errors
+/// `unsupported_media_type`.
+pub(super) fn check_upload(request: &HttpRequest) -> Result<()> {
+    let mime = request.mime_type().ok().flatten();
+    if mime.is_some_and(|mime| mime.essence_str() == "multipart/form-data") {
+        return Ok(());
+    }
+    let message = "a form with a file must be sent with `Content-Type: multipart/form-data`";
+    Err(Error::new(Code::UnsupportedMediaType, message))
+}
+
 /// Checks that a JSON body from a browser has a JSON media type (RFC 8259, or the suffix `+json` of RFC 6839).
 ///
 /// # Errors

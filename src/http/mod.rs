@@ -44,6 +44,7 @@ mod sender;
 mod server;
 mod session;
 mod stream;
+mod upload;
 mod vendor;
 
 use actix_web::dev::HttpServiceFactory;

@@ -23,6 +23,7 @@ use super::log::Note;
 use crate::app::App;
 use crate::audit::AuditDenial;
 use crate::caller::{Action, Caller, SessionHolder};
+use crate::drafts::DraftKey;
 use crate::error::{Code, Error, Result};
 use crate::secret::Secret;
 use crate::sessions::{self, Client, StartedSession};
@@ -34,6 +35,9 @@ pub(super) const SESSION: &str = "__Host-Http-muster";
 
 /// The cookie of a browser in which a user has signed in.
 pub(super) const DEVICE: &str = "__Host-Http-muster-device";
+
+/// The cookie with the key of a browser's drafts.
+pub(super) const DRAFT: &str = "__Host-Http-muster-draft";
 
 /// The value of a cookie. `Err`: it was sent several times.
 pub(super) fn cookie(request: &HttpRequest, name: &str) -> std::result::Result<Option<String>, ()> {
@@ -71,6 +75,11 @@ pub(super) fn token(request: &HttpRequest) -> Result<Option<String>> {
 /// The device cookie.
 pub(super) fn device(request: &HttpRequest) -> Option<String> {
     cookie(request, DEVICE).ok().flatten()
+}
+
+/// The key of the browser's drafts.
+pub(super) fn draft_key(request: &HttpRequest) -> Option<DraftKey> {
+    cookie(request, DRAFT).ok().flatten().and_then(|text| DraftKey::parse(&text))
 }
 
 /// Whether the browser sent a cookie of muster's, other than the one of the vendor's client.
@@ -161,6 +170,12 @@ pub(super) fn set(response: &mut HttpResponse, session: &StartedSession, device:
 /// Clears the cookie of the session. The device stays known.
 pub(super) fn clear(response: &mut HttpResponse) {
     add(response, SESSION, "", TimeDelta::zero());
+}
+
+/// As [`clear`], after a sign-out: the browser's drafts can't be opened any more, either.
+pub(super) fn clear_with_drafts(response: &mut HttpResponse) {
+    clear(response);
+    add(response, DRAFT, "", TimeDelta::zero());
 }
 
 /// Adds a cookie. Names are constants, and values are base 62 and base 64, so nothing needs to be encoded.

@@ -17,6 +17,11 @@ pub(super) fn parse(contents: &'static Contents, map: &ColumnMap, text: &str) ->
 
 /// Finds the header and the separator: the one by which the most columns are known.
 pub(super) fn cells<'t>(contents: &Contents, map: &ColumnMap, text: &'t str) -> Cells<'t> {
+    cells_by(text, |row| header::known(contents, map, row))
+}
+
+/// As [`cells`]; `known` counts the columns that are known.
+pub(super) fn cells_by<'t>(text: &'t str, known: impl Fn(&[Cell<'t>]) -> usize) -> Cells<'t> {
     if let Some((start, delimiter)) = separator_line(text) {
         return Cells::new(text, start + first_row(slice(text, start..)), delimiter);
     }
@@ -26,7 +31,7 @@ pub(super) fn cells<'t>(contents: &Contents, map: &ColumnMap, text: &'t str) -> 
     let known = |separator: &char| {
         let mut row = Vec::new();
         by(*separator).next(&mut row);
-        header::known(contents, map, &row)
+        known(&row)
     };
     // Of equal ones, `max_by_key` returns the last.
     let found = SEPARATORS.into_iter().rev().filter(|separator| line.contains(*separator)).max_by_key(known);

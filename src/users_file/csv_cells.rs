@@ -42,6 +42,10 @@ impl<'t> Cells<'t> {
         Self { text, at, delimiter }
     }
 
+    pub const fn delimiter(&self) -> u8 {
+        self.delimiter
+    }
+
     fn byte(&self, at: usize) -> Option<u8> {
         self.text.as_bytes().get(at).copied()
     }

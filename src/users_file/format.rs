@@ -3,9 +3,10 @@
 use std::path::Path;
 
 use clap::ValueEnum;
+use serde::{Deserialize, Serialize};
 
 /// The format of a users file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
 pub enum FileFormat {
     /// A list under `create_users`, as for Anyscale's client; under `users` for commands that change users.
     Yaml,

@@ -18,7 +18,7 @@
 //! `yaml`, `json`, `csv` and `xlsx` parse a file into `FileRow`s: a JSON value and the byte ranges of its keys and values in
 //! the text of a `document`. Another format needs only one such function. CSV and workbooks are `table`s: a `header` names
 //! the columns. `snippet` renders excerpts, independent of the format. `redact` decides what may be shown. `convert` makes a
-//! users file from an export of another system.
+//! users file from an export of another system. `sheet` is a file while a person corrects it on a page.
 //!
 //! # Decisions
 //!
@@ -103,6 +103,7 @@ mod parsed;
 mod positions;
 mod redact;
 mod row;
+mod sheet;
 mod snippet;
 mod table;
 mod template;
@@ -136,6 +137,7 @@ pub use located::{INVALID_FILE, LocatedFinding};
 pub use other_kind::OtherKind;
 use parsed::Parsed;
 use row::{FileField, FileRow};
+pub(crate) use sheet::{Encoding, Meaning, Recognized, Repair, Sheet, SheetColumn, SheetError, SheetFinding, Shown};
 use snippet::{Block, Level, Printer};
 pub use template::{TemplateFormat, template};
 pub use xlsx::WorkbookError;

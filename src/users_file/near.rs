@@ -45,6 +45,7 @@ pub(super) fn other_name(contents: &Contents, name: &str) -> Option<UserField> {
     find(&is_same).or_else(|| find(&is_other))
 }
 
-fn fold(name: &str) -> String {
+/// The letters and digits of a name in lower case.
+pub(super) fn fold(name: &str) -> String {
     name.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
 }

@@ -90,7 +90,8 @@ impl OtherKind {
             .filter(|kind| matches!(kind, Self::Export(_)) || !parsed.errors.is_empty())
     }
 
-    fn of_start(contents: &Contents, format: FileFormat, text: &str) -> Option<Self> {
+    /// Recognizes the start of a text.
+    pub(super) fn of_start(contents: &Contents, format: FileFormat, text: &str) -> Option<Self> {
         let start = text.get(..text.floor_char_boundary(EXAMINED_BYTES))?;
         if let Some(system) = exporting_system(contents, start) {
             return Some(Self::Export(system));

@@ -218,7 +218,7 @@ pub(super) fn place(cells: &[Cell<'_>]) -> Range<usize> {
 }
 
 /// The value of a flag's cell, if it is valid.
-fn flag(text: &str) -> Option<bool> {
+pub(super) fn flag(text: &str) -> Option<bool> {
     let word = trim(text).to_lowercase();
     if TRUE.contains(&word.as_str()) {
         Some(true)

@@ -27,6 +27,7 @@ binary=${CARGO_TARGET_DIR:-target}/debug/muster
     start_server "$binary"
     node tests/pages/live.mjs
     node tests/pages/console.mjs
+    node tests/pages/import.mjs
 )
 
 # Behind nginx with TLS, at the root and under a path.

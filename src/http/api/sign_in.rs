@@ -161,7 +161,7 @@ pub(in crate::http) async fn logout(app: web::Data<App>, request: HttpRequest) -
     };
     session::sign_out(&app, &request).await?;
     let mut response = single(LoggedOut { entra_logout_url });
-    session::clear(&mut response);
+    session::clear_with_drafts(&mut response);
     Ok(response)
 }
 

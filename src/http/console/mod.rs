@@ -8,6 +8,7 @@
 //! | `audit/` | the audit log, and the history of a person |
 //! | `find.rs` | the search field of the frame |
 //! | `people.rs`, `person.rs`, `state.rs` | the list of people, one person, what an account is like now |
+//! | `import/` | a file becomes people |
 //! | `person_edit.rs`, `person_action.rs`, `person_link.rs` | changes of one person |
 //! | `groups.rs`, `group.rs`, `group_policy.rs` | the list of groups, one group, who becomes an owner through it |
 //! | `batches.rs`, `batch.rs`, `batch_undo.rs`, `batch_links.rs` | the list of batches, one batch, its undo, links for its people |
@@ -33,6 +34,7 @@ mod find;
 mod group;
 mod group_policy;
 mod groups;
+mod import;
 mod people;
 mod person;
 mod person_action;
@@ -47,7 +49,7 @@ use actix_web::web::ServiceConfig;
 use actix_web::{HttpRequest, HttpResponse, web};
 use askama::Template;
 
-use super::Method::{Get, PostForm, Read};
+use super::Method::{Get, PostForm, PostList, Read};
 use super::pages::{self, Policy};
 use super::{endpoint, resource};
 use crate::app::App;
@@ -101,6 +103,25 @@ pub(super) fn routes(config: &mut ServiceConfig) {
     config.service(resource(
         "/console/groups/{group_id}/policy",
         vec![endpoint(Read, group_policy::show), endpoint(PostForm, group_policy::submit)],
+    ));
+    config.service(resource(
+        "/console/import",
+        vec![endpoint(Read, import::file::show), endpoint(PostList, import::file::submit)],
+    ));
+    config.service(resource("/console/import/{draft_id}", vec![endpoint(Read, import::overview)]));
+    config.service(resource("/console/import/{draft_id}/discard", vec![endpoint(PostForm, import::discard)]));
+    config.service(resource(
+        "/console/import/{draft_id}/columns",
+        vec![endpoint(Read, import::columns::show), endpoint(PostForm, import::columns::submit)],
+    ));
+    config.service(resource(
+        "/console/import/{draft_id}/rows",
+        vec![endpoint(Read, import::rows::show), endpoint(PostForm, import::rows::submit)],
+    ));
+    config.service(resource("/console/import/{draft_id}/wrong.csv", vec![endpoint(Read, import::wrong::show)]));
+    config.service(resource(
+        "/console/import/{draft_id}/review",
+        vec![endpoint(Read, import::review::show), endpoint(PostForm, import::review::submit)],
     ));
     config.service(resource("/console/{rest:.*}", vec![endpoint(Read, unknown)]));
 }

@@ -11,6 +11,7 @@ pub(super) enum Place {
     /// In none of its entries.
     None,
     People,
+    Import,
     Audit,
     Batches,
     Groups,
@@ -35,6 +36,7 @@ const SECTIONS: &[Section] = &[
         "",
         &[
             Entry { place: Place::People, path: "/people", title: "People", key: "people", for_owners: false },
+            Entry { place: Place::Import, path: "/import", title: "Import", key: "import", for_owners: true },
             Entry { place: Place::Batches, path: "/batches", title: "Batches", key: "batches", for_owners: true },
             Entry { place: Place::Groups, path: "/groups", title: "Groups", key: "groups", for_owners: false },
         ],

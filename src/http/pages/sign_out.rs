@@ -69,6 +69,6 @@ pub(in crate::http) async fn submit(request: HttpRequest, app: web::Data<App>) -
         }
         None => redirect(&request, "sign-out"),
     };
-    session::clear(&mut response);
+    session::clear_with_drafts(&mut response);
     Ok(response)
 }

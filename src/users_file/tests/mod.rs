@@ -6,6 +6,7 @@ mod json;
 mod other_kind;
 mod random;
 mod render;
+mod sheet;
 mod xlsx;
 mod yaml;
 mod yaml_errors;

@@ -30,6 +30,7 @@ use calamine::{Dimensions, Reader as _, SheetType, SheetVisible, Xlsx, XlsxError
 pub(super) use cells::SheetCells;
 use sheet::{Content, Problem};
 
+use super::document::Document;
 use super::error::SyntaxError;
 use super::parsed::{MAX_ROWS, Notes, Parsed, Read};
 use super::table::{self, MAX_CELLS, Rows as _};
@@ -112,6 +113,73 @@ pub(super) fn read(contents: &'static Contents, map: &ColumnMap, bytes: &[u8]) -
     }
     let parsed = table.notes.into_parsed(table.rows);
     Ok(Sheet { text: content.text, cells: content.cells, parsed })
+}
+
+/// A sheet whose columns are not known yet.
+pub(super) struct RawSheet {
+    content: Content,
+    merged: Vec<Dimensions>,
+}
+
+impl RawSheet {
+    /// Reads the first visible sheet whose first row is a header, or else the first one that has any cell, with `max` rows and one
+    /// more.
+    pub fn read(
+        bytes: &[u8],
+        max: usize,
+        is_header: impl Fn(&[table::Cell<'_>]) -> bool,
+    ) -> Result<Self, WorkbookError> {
+        if !archive::is_zip(bytes) {
+            return Err(WorkbookError::NoWorkbook);
+        }
+        archive::check(bytes)?;
+        let mut workbook: Workbook<'_> = Xlsx::new(Cursor::new(bytes))?;
+        let is_shown =
+            |sheet: &&calamine::Sheet| sheet.typ == SheetType::WorkSheet && sheet.visible == SheetVisible::Visible;
+        let sheets: Vec<String> =
+            workbook.sheets_metadata().iter().filter(is_shown).map(|sheet| sheet.name.clone()).collect();
+        let mut chosen = None;
+        for name in sheets {
+            let content = sheet::read(&mut workbook, &name, 1)?;
+            let mut first = Vec::new();
+            if content.rows().next(&mut first).is_none() {
+                continue;
+            }
+            if is_header(&first) {
+                chosen = Some(name);
+                break;
+            }
+            chosen.get_or_insert(name);
+        }
+        let name = chosen.ok_or(WorkbookError::NoTable("empty".to_owned()))?;
+        let content = sheet::read(&mut workbook, &name, max.saturating_add(2))?;
+        let merged = workbook.merge_cells_by_sheet_name(&name)?;
+        Ok(Self { content, merged })
+    }
+
+    pub fn rows(&self) -> impl table::Rows<'_> {
+        self.content.rows()
+    }
+
+    /// The number of the row at an offset.
+    pub fn line(&self, at: usize) -> usize {
+        self.content.cells.find(at).line
+    }
+
+    /// The errors about cells without a value of their own, if the columns are these fields.
+    pub fn unusable(&self, columns: &[Option<UserField>]) -> Vec<SyntaxError> {
+        let mut notes = Notes::new(Contents::CREATED);
+        if let Err(error) = report(&self.content, &self.merged, columns, &mut notes) {
+            notes.errors.push(error);
+        }
+        notes.errors
+    }
+
+    /// The sheet as excerpts show it.
+    pub fn into_document(self) -> Document {
+        let Content { text, cells, .. } = self.content;
+        Document { path: String::new(), text, hidden: Vec::new(), sheet: Some(Box::new(cells)) }
+    }
 }
 
 /// The name of the sheet to read.

@@ -3,6 +3,7 @@
 mod audit;
 mod batches;
 mod groups;
+mod import;
 mod people;
 mod person;
 mod roles;

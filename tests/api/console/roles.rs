@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::import::upload;
 use super::{Browser, PASSWORD, TestApp, heading, owner, spawn, user};
 use crate::tenants::other_owner;
 
@@ -37,6 +38,12 @@ fn expected(path: &str) -> (u16, u16, u16) {
         }
         // Takes only forms.
         "/console/people/{user_id}/sessions" | "/console/batches/{batch_id}/cancel" => (405, 405, 405),
+        "/console/import" => (403, 200, 200),
+        "/console/import/{draft_id}" => (403, 303, 404),
+        "/console/import/{draft_id}/columns" | "/console/import/{draft_id}/wrong.csv" => (403, 200, 404),
+        "/console/import/{draft_id}/rows" | "/console/import/{draft_id}/review" => (403, 200, 404),
+        // Takes only forms.
+        "/console/import/{draft_id}/discard" => (405, 405, 405),
         "/console/{rest:.*}" => (404, 404, 404),
         other => panic!("say who gets {other}"),
     }
@@ -78,8 +85,11 @@ async fn every_page_is_for_whom_it_is_for() {
     assert_eq!(other.post("/api/v2/users/login", &credentials).await.status, 200);
 
     let event = app.owner.get("/api/v2/audit/events?count=1").await.json()["results"][0]["event_id"].clone();
+    let uploaded = upload(&owner, "people.csv", b"name,email,is_sso_user\nAda,new@example.com,true\n").await;
+    let draft = uploaded.header("location").split('/').find(|part| part.starts_with("draft_")).unwrap().to_owned();
     for template in paths() {
         let path = template
+            .replace("{draft_id}", &draft)
             .replace("{event_id}", event.as_str().unwrap())
             .replace("{group_id}", &group)
             .replace("{batch_id}", &batch)
