@@ -7,6 +7,7 @@
 //! | `error.rs` | errors, inside the frame |
 //! | `audit/` | the audit log, and the history of a person |
 //! | `find.rs` | the search field of the frame |
+//! | `overview.rs` | what needs attention, and what happened lately |
 //! | `people.rs`, `person.rs`, `state.rs` | the list of people, one person, what an account is like now |
 //! | `import/` | a file becomes people |
 //! | `person_edit.rs`, `person_action.rs`, `person_link.rs` | changes of one person |
@@ -35,6 +36,7 @@ mod group;
 mod group_policy;
 mod groups;
 mod import;
+mod overview;
 mod people;
 mod person;
 mod person_action;
@@ -64,7 +66,7 @@ use visit::Visit;
 pub(super) fn routes(config: &mut ServiceConfig) {
     config.service(resource("/", vec![endpoint(Read, root)]));
     config.service(resource("/collaborators", vec![endpoint(Read, collaborators)]));
-    config.service(resource("/console", vec![endpoint(Read, home)]));
+    config.service(resource("/console", vec![endpoint(Read, overview::show)]));
     config.service(resource("/console/find", vec![endpoint(Read, find::show)]));
     config.service(resource("/console/people", vec![endpoint(Read, people::show)]));
     config.service(resource("/console/people/{user_id}", vec![endpoint(Read, person::show)]));
@@ -138,14 +140,6 @@ async fn root(request: HttpRequest) -> Result<HttpResponse> {
 /// `/collaborators`, an address that the vendor's client prints.
 async fn collaborators(request: HttpRequest) -> Result<HttpResponse> {
     Ok(pages::redirect(&request, "console/people"))
-}
-
-/// `/console`.
-async fn home(request: HttpRequest, app: web::Data<App>) -> Result<HttpResponse> {
-    match Visit::of(&request, &app, Place::People).await? {
-        Ok(_) => Ok(pages::redirect(&request, "console/people")),
-        Err(response) => Ok(*response),
-    }
 }
 
 /// Any other address below `/console`.

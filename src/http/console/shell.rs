@@ -10,6 +10,7 @@ use crate::http::pages::{Frame, assets, full_name};
 pub(super) enum Place {
     /// In none of its entries.
     None,
+    Overview,
     People,
     Import,
     Audit,
@@ -35,6 +36,7 @@ const SECTIONS: &[Section] = &[
     (
         "",
         &[
+            Entry { place: Place::Overview, path: "", title: "Overview", key: "home", for_owners: false },
             Entry { place: Place::People, path: "/people", title: "People", key: "people", for_owners: false },
             Entry { place: Place::Import, path: "/import", title: "Import", key: "import", for_owners: true },
             Entry { place: Place::Batches, path: "/batches", title: "Batches", key: "batches", for_owners: true },

@@ -16,13 +16,13 @@ async fn with_owner() -> (TestApp, Browser, String) {
 }
 
 /// The sentences of a page, without marks, in their order.
-fn sentences(page: &Answer) -> Vec<String> {
+pub fn sentences(page: &Answer) -> Vec<String> {
     let items = page.text.split("<li").filter(|item| item.contains("<time datetime=") && item.contains("Details<span"));
     items.map(|item| plain(item.split_once("</time><p>").unwrap().1.split_once("</p>").unwrap().0)).collect()
 }
 
 /// The text of HTML.
-fn plain(html: &str) -> String {
+pub fn plain(html: &str) -> String {
     let mut text = String::new();
     for piece in html.split('<') {
         text.push_str(piece.split_once('>').map_or(piece, |(_, text)| text));

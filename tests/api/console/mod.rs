@@ -4,6 +4,7 @@ mod audit;
 mod batches;
 mod groups;
 mod import;
+mod overview;
 mod people;
 mod person;
 mod roles;

@@ -17,8 +17,8 @@ fn paths() -> Vec<&'static str> {
 /// Requirement U-105. The status of each page for (a collaborator, an owner, an owner of another organization).
 fn expected(path: &str) -> (u16, u16, u16) {
     match path {
-        "/console" | "/console/find" => (303, 303, 303),
-        "/console/people" => (200, 200, 200),
+        "/console/find" => (303, 303, 303),
+        "/console" | "/console/people" => (200, 200, 200),
         "/console/people/{user_id}" => (200, 200, 404),
         "/console/people/{user_id}/edit" | "/console/people/{user_id}/link" => (403, 200, 404),
         "/console/people/{user_id}/{doing}" => (403, 200, 404),

@@ -9,7 +9,7 @@ use crate::caller::Caller;
 use crate::error::{Error, Result};
 use crate::http::extract::encoded;
 use crate::id::{Id, User};
-use crate::page::{ListKey, Span};
+use crate::page::{ListKey, PageRequest, Span};
 
 /// What a person did, and what happened to the person.
 pub(in crate::http::console) struct History {
@@ -89,4 +89,19 @@ pub(in crate::http::console) async fn of_person(
         older: slice.next.map(|token| page("after", token)),
         user_id,
     })
+}
+
+/// How many entries [`recent`] has.
+const RECENT: u16 = 5;
+
+/// What happened lately.
+///
+/// # Errors
+/// `forbidden` unless the caller is an owner.
+pub(in crate::http::console) async fn recent(app: &App, caller: &Caller, now: DateTime<Utc>) -> Result<Vec<Day>> {
+    let page = PageRequest { count: RECENT, after: None };
+    let filter = Filter { is_folded: true, ..Filter::default() };
+    let entries = audit::list(app, caller, filter, &page).await?.rows;
+    let names = audit::names(app, caller, &entries).await?;
+    Ok(days(&entries, &names, now))
 }

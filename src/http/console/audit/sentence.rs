@@ -194,7 +194,8 @@ impl Context<'_> {
     pub(super) fn object(&self, id: &str) -> Part {
         let path = match id.split_once('_').map_or("", |(prefix, _)| prefix) {
             "usr" => Some(format!("people/{id}")),
-            "bat" => Some(format!("audit?batch={id}")),
+            "bat" => Some(format!("batches/{id}")),
+            "ug" if self.names.of(id).is_some() => Some(format!("groups/{id}")),
             _ => None,
         };
         Part::Object { name: self.name(id), path }

@@ -1,0 +1,75 @@
+//! The first page of the console.
+
+use serde_json::json;
+
+use super::{Browser, PASSWORD, TestApp, heading, spawn, user};
+
+/// The items that need attention, as text.
+async fn attention(browser: &Browser) -> Vec<String> {
+    let page = browser.get("/console").await;
+    assert_eq!((page.status, heading(&page)), (200, "Overview"), "{}", page.text);
+    let Some((_, list)) = page.text.split_once("<ul class=\"todo\">") else { return Vec::new() };
+    let items = list.split_once("</ul>").unwrap().0.split("<li>").skip(1);
+    items.map(|item| super::audit::plain(item.split_once("<br>").unwrap().0)).collect()
+}
+
+/// Requirement U-93.
+#[tokio::test]
+async fn the_overview_says_what_needs_attention() {
+    let app = spawn().await;
+    user(&app, "ada@example.com", "owner").await;
+    let browser = Browser::of(&app);
+    browser.sign_in_on_page("ada@example.com", PASSWORD, "").await;
+    assert_eq!(attention(&browser).await, Vec::<String>::new());
+
+    user(&app, "grace@example.com", "collaborator").await;
+    let stranger = Browser::of(&app);
+    for _ in 0..5 {
+        assert_eq!(stranger.sign_in("grace@example.com", "a wrong password").await.status, 401);
+    }
+    let invited = app.owner.post("/api/v2/organization_invitations/", &json!({"email": "max@example.com"})).await;
+    assert_eq!(invited.status, 200, "{}", invited.text);
+    let key = json!({"name": "<b>nightly</b>", "permission_level": "owner", "expires_in_seconds": 5 * 86_400});
+    let created = app.owner.post("/api/v2/api_keys", &key).await;
+    assert_eq!(created.status, 200, "{}", created.text);
+    assert_eq!(
+        attention(&browser).await,
+        ["5Sign-ins were refused for one account", "1Invitation is open", "1API key ends within 14 days"]
+    );
+    let page = browser.get("/console").await;
+    assert!(page.text.contains("The first is &#60;b&#62;nightly&#60;/b&#62;, on "), "{}", page.text);
+    // The number is that of the list behind it.
+    let link = page
+        .text
+        .split_once("<ul class=\"todo\">")
+        .unwrap()
+        .1
+        .split_once("href=\"")
+        .unwrap()
+        .1
+        .split_once('"')
+        .unwrap()
+        .0;
+    let link = link.replace("&#38;", "&");
+    assert!(link.starts_with("console/audit?target=usr_"), "{link}");
+    assert_eq!(super::audit::sentences(&browser.get(&format!("/{link}")).await).len(), 5);
+    // What happened lately.
+    let recent = super::audit::sentences(&page);
+    assert_eq!(
+        recent[0],
+        "Administrator created the API key <b>nightly</b>".replace('<', "&#60;").replace('>', "&#62;")
+    );
+    assert_eq!(browser.get("/console?colour=red").await.status, 400);
+}
+
+#[tokio::test]
+async fn collaborators_see_no_numbers_of_others() {
+    let app: TestApp = spawn().await;
+    user(&app, "eve@example.com", "collaborator").await;
+    let browser = Browser::of(&app);
+    browser.sign_in_on_page("eve@example.com", PASSWORD, "").await;
+    let page = browser.get("/console").await;
+    assert_eq!((page.status, heading(&page)), (200, "Overview"));
+    assert!(!page.text.contains("Needs attention") && !page.text.contains("Recent activity"), "{}", page.text);
+    assert!(page.text.contains("People of <bdi>Default organization</bdi>"), "{}", page.text);
+}
