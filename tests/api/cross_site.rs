@@ -119,11 +119,16 @@ async fn form(app: &TestApp, path: &str) -> Change {
         }
         "/login/{otp}" => (with_ids(app, path, "login_approve").await, "answer=approve".to_owned()),
         "/console/people/{user_id}/edit" => {
-            let path = with_ids(app, path, "user_update").await;
+            let path = path.replace("{user_id}", &person(app).await);
             let fields = "name=Ada&lastname=&title=Countess&expires_at=&email=edited@example.com";
             (path.clone(), format!("revision={}&{fields}", hidden(&owner(app).await.get(&path).await, "revision")))
         }
-        "/console/people/{user_id}/sessions" => (with_ids(app, path, "user_update").await, "end=all".to_owned()),
+        "/console/people/{user_id}/sessions" => (path.replace("{user_id}", &person(app).await), "end=all".to_owned()),
+        "/console/people/{user_id}/link" => (path.replace("{user_id}", &person(app).await), String::new()),
+        "/console/people/{user_id}/{doing}" => {
+            let path = path.replace("{user_id}", &person(app).await).replace("{doing}", "suspend");
+            (path.clone(), format!("revision={}", hidden(&owner(app).await.get(&path).await, "revision")))
+        }
         "/console/groups" => (path.to_owned(), "name=Turbines".to_owned()),
         "/console/groups/{group_id}/members" => {
             (with_ids(app, path, "group_update").await, format!("add={}", with_account(app).await))
@@ -145,15 +150,17 @@ async fn form(app: &TestApp, path: &str) -> Change {
         "/console/batches/{batch_id}/cancel" => (with_ids(app, path, "batch_undo").await, "x=y".to_owned()),
         "/console/batches/{batch_id}/undo" => (with_ids(app, path, "batch_undo").await, "confirm=1".to_owned()),
         "/console/batches/{batch_id}/links" => (with_ids(app, path, "batch_undo").await, "as=page".to_owned()),
-        "/console/people/{user_id}/link" => (with_ids(app, path, "user_update").await, "send=".to_owned()),
-        "/console/people/{user_id}/{doing}" => {
-            let path = with_ids(app, &path.replace("{doing}", "suspend"), "user_suspend").await;
-            (path.clone(), format!("revision={}", hidden(&owner(app).await.get(&path).await, "revision")))
-        }
         other => panic!("add the fields of {other} here"),
     };
     let reads = if body.is_empty() { Reads::Nothing } else { Reads::Form };
     Change { id: path.to_owned(), method: "POST".to_owned(), path: target, body, reads }
+}
+
+/// Creates a person with an account of their own: the ID.
+async fn person(app: &TestApp) -> String {
+    let email = with_account(app).await;
+    let found = app.owner.get(&format!("/api/v2/organization_collaborators/?email={email}")).await.json();
+    found["results"][0]["user_id"].as_str().unwrap().to_owned()
 }
 
 /// Links an identity to the account of the owner: the ID.

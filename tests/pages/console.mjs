@@ -20,7 +20,7 @@ async function api(method, path, body) {
 
 // People with ordinary names, the longest ones, ones written from right to left, and ones that are code.
 const names = [
-  ["Ingrid", "Aas", "Head of platform"], ["Marit", "Halvorsen", "Control engineer"], ["Zoë", "Rossi", null], ["Nguyễn", "Holm", ""],
+  ["Ingrid", "Berg", "Head of platform"], ["Marit", "Halvorsen", "Control engineer"], ["Zoë", "Rossi", null], ["Nguyễn", "Holm", ""],
   ["Wolfeschlegelsteinhausenbergerdorff".repeat(3), "Featherstonehaugh ".repeat(4).trim(), "Vice president of everything"],
   ["נועה", "לוי", "مهندسة"], [HOSTILE.replace("\u202e", ""), "O’Neil & Söhne", "{{7*7}}"],
 ];
@@ -67,7 +67,7 @@ async function signIn(context) {
 
 /** Every page in every mode. */
 const PAGES = {
-  people: "/console/people", nobody: "/console/people?q=nobody-at-all", wrong: "/console/people?colour=red",
+  people: "/console/people", nobody: "/console/people?q=nobody-at-all", wrong: "/console/people?shade=red",
   person: `/console/people/${ids[1]}`, self: `/console/people/${ids[0]}`, long: `/console/people/${ids[4]}`, rtl: `/console/people/${ids[5]}`,
   hostile: `/console/people/${ids[6]}`, suspended: `/console/people/${ids[9]}`, edit: `/console/people/${ids[4]}/edit`,
   suspend: `/console/people/${ids[1]}/suspend`, level: `/console/people/${ids[1]}/level`, signin: `/console/people/${ids[1]}/sign-in`,

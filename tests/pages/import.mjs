@@ -17,7 +17,7 @@ async function api(method, path, body) {
   return response.json();
 }
 
-const owner = { name: "Ingrid", lastname: "Aas", email: "importer@meridian-hydro.example", is_sso_user: false, permission_level: "owner" };
+const owner = { name: "Ingrid", lastname: "Berg", email: "importer@meridian-hydro.example", is_sso_user: false, permission_level: "owner" };
 const created = (await api("POST", "/api/v2/users/admin_batch_create", [owner])).results;
 const { link } = (await api("POST", "/api/v2/users/password_links", { users: [{ user: created[0].user_id }] })).results[0];
 
@@ -40,10 +40,10 @@ function list(domain) {
   const rows = ["Vorname;Nachname;E-Mail;SSO;Kennwort;Abteilung"];
   for (let n = 0; n < 51; n += 1) rows.push(`Person${n};Holm;person-${n}@${domain};ja;;Turbinen`);
   rows.push(
-    `Ragnhild;Berg;ragnhild.berg@${domain.replace(".", ",")};ja;;Netz`, `Ingrid;Aas;importer@meridian-hydro.example;ja;;Netz`,
-    `;Văn;vt.van@${domain};ja;;Netz`, `Zoë;Rossi;z.rossi@${domain};nein;zk9!q;Feld`, `Zoë;Rossi;Z.Rossi@${domain};nein;;Feld`,
-    `Jonas;Eide;j.eide@${domain};ja;tidal-Plum-anchor-77;Feld`, `Kaja;Moen;k.moen@${domain};nein;Password123!;Feld`,
-    `נועה;לוי;eva.lien(at)${domain};nein;;Feld`, `;Dahl;i.dahl@${domain};ja;;Feld`,
+    `Ragnhild;Berg;ragnhild.berg@${domain.replace(".", ",")};ja;;Netz`, `Ingrid;Dahl;importer@meridian-hydro.example;ja;;Netz`,
+    `;Văn;vt.van@${domain};ja;;Netz`, `Zoë;Rossi;z.rossi@${domain};nein;zk9!q;Netz`, `Zoë;Rossi;Z.Rossi@${domain};nein;;Netz`,
+    `Jonas;Eide;j.eide@${domain};ja;tidal-Plum-anchor-77;Netz`, `Kaja;Moen;k.moen@${domain};nein;Password123!;Netz`,
+    `נועה;לוי;eva.lien(at)${domain};nein;;Netz`, `;Dahl;i.dahl@${domain};ja;;Netz`,
   );
   return Buffer.from(`\ufeff${rows.join("\r\n")}\r\n`);
 }

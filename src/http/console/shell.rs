@@ -40,7 +40,7 @@ const SECTIONS: &[Section] = &[
             Entry { place: Place::People, path: "/people", title: "People", key: "people", for_owners: false },
             Entry { place: Place::Import, path: "/import", title: "Import", key: "import", for_owners: true },
             Entry { place: Place::Batches, path: "/batches", title: "Batches", key: "batches", for_owners: true },
-            Entry { place: Place::Groups, path: "/groups", title: "Groups", key: "groups", for_owners: false },
+            Entry { place: Place::Groups, path: "/groups", title: "Groups", key: "groups", for_owners: true },
         ],
     ),
     ("Record", &[Entry { place: Place::Audit, path: "/audit", title: "Audit log", key: "audit", for_owners: true }]),

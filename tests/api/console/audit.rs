@@ -113,7 +113,7 @@ async fn pages_go_both_ways_while_entries_are_added() {
 async fn invalid_parameters_are_named_and_the_form_keeps_its_values() {
     let (_app, browser, _) = with_owner().await;
     for (query, status, message) in [
-        ("colour=red", 400, "colour"),
+        ("shade=red", 400, "shade"),
         ("outcome=maybe", 400, "Invalid `outcome`: expected one of success, denied, rejected, refused."),
         ("since=yesterday", 400, "Invalid `since`: expected a day, such as 2026-11-23."),
         ("batch=1", 400, "Invalid `batch`: not an ID; expected `bat_` and 26 characters."),
@@ -125,7 +125,7 @@ async fn invalid_parameters_are_named_and_the_form_keeps_its_values() {
         assert_eq!(answer.status, status, "{query}: {}", answer.text);
         let text = plain(&answer.text);
         assert!(text.contains(message), "{message} in {text}");
-        if query != "colour=red" {
+        if query != "shade=red" {
             assert!(answer.text.contains("value=\"ada@example.com\""), "{}", answer.text);
             assert!(title(&answer).starts_with("Error: "));
         }
@@ -189,7 +189,7 @@ async fn the_same_entries_are_downloaded() {
     assert!(lines[1].contains(",user.batch_create,success,,batch,bat_"), "{}", csv.text);
     assert_eq!((lines.len(), lines[3]), (4, ""), "the batch, and the one of the owner: {}", csv.text);
     assert_eq!(browser.get("/console/audit/export?format=pdf").await.status, 400);
-    assert_eq!(browser.get("/console/audit/export?format=csv&colour=red").await.status, 400);
+    assert_eq!(browser.get("/console/audit/export?format=csv&shade=red").await.status, 400);
 }
 
 /// Requirement U-105.

@@ -59,7 +59,7 @@ async fn the_overview_says_what_needs_attention() {
         recent[0],
         "Administrator created the API key <b>nightly</b>".replace('<', "&#60;").replace('>', "&#62;")
     );
-    assert_eq!(browser.get("/console?colour=red").await.status, 400);
+    assert_eq!(browser.get("/console?shade=red").await.status, 400);
 }
 
 #[tokio::test]

@@ -33,7 +33,7 @@ async fn unknown_parameters_are_named() {
     let app = spawn().await;
     let owner = owner(&app).await;
     for (query, message) in [
-        ("colour=red", "unknown field `colour`"),
+        ("shade=red", "unknown field `shade`"),
         ("state=asleep", "`state` must be"),
         ("q=%00", "contains a NUL byte"),
     ] {

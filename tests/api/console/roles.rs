@@ -26,8 +26,8 @@ fn expected(path: &str) -> (u16, u16, u16) {
         // Without the kind of file.
         "/console/audit/export" => (403, 400, 400),
         "/console/audit/{event_id}" => (403, 200, 404),
-        "/console/groups" => (200, 200, 200),
-        "/console/groups/{group_id}" => (200, 200, 404),
+        "/console/groups" => (403, 200, 200),
+        "/console/groups/{group_id}" => (403, 200, 404),
         "/console/groups/{group_id}/policy" => (403, 200, 404),
         "/console/groups/{group_id}/members"
         | "/console/groups/{group_id}/rename"
