@@ -85,6 +85,7 @@ fn refused(action: Action, target: Target, reason: &str) -> Entry {
 }
 
 /// All events, with what is said about them after the actor.
+#[expect(clippy::too_many_lines, reason = "a line for each event")]
 fn events() -> Vec<(Event, &'static str)> {
     use PermissionLevel::{Collaborator, Owner};
     let (user_id, group_id, key_id, batch_id) = (id(2), id(3), id(4), id(5));
