@@ -19,7 +19,7 @@ use super::read::authorize_filters;
 use super::select::{PeopleOrder, Selection};
 use crate::app::App;
 use crate::caller::{Action, Caller, PermissionLevel};
-use crate::error::Result;
+use crate::error::{Code, Error, Result};
 use crate::id::{Batch, Id, Organization, User};
 use crate::page::{ListKey, Slice, Span};
 use crate::postgres::ErrorClass;
@@ -83,6 +83,34 @@ pub async fn browse(
     // A user who was deleted meanwhile is missing.
     let rows = ids.iter().filter_map(|user_id| people.remove(user_id)).collect();
     Ok(slice.with_rows(rows))
+}
+
+/// Selects all users that match filters, each with the current revision, in the order of their names.
+///
+/// # Errors
+/// As [`browse`]; `too_large` if more than a list can have (setting `batch.max_users`) match.
+pub async fn select_all(app: &App, caller: &Caller, filter: &CollaboratorFilter) -> Result<Vec<(Id<User>, i64)>> {
+    authorize_filters(app, caller, &filter.more).await?;
+    let mut read = app.read_planned(caller, Action::CollaboratorList).await?;
+    let Some(mut selection) = Selection::new(caller.organization_id, filter, app.clock.now()) else {
+        return Ok(Vec::new());
+    };
+    selection.narrow(&mut read).await?;
+    let most = app.config.batch.max_users;
+    let users = selection.all(&mut read, i64::try_from(most).unwrap_or(i64::MAX - 1)).await?;
+    match users.len() > most {
+        true => Err(Error::new(Code::TooLarge, format!("more than {most} users match; use more filters"))),
+        false => Ok(users),
+    }
+}
+
+/// Reads users by their IDs, in the order of the IDs. Those that do not exist are missing.
+///
+/// # Errors
+/// `forbidden`, or a database error.
+pub async fn by_ids(app: &App, caller: &Caller, ids: &[Id<User>]) -> Result<Vec<UserDetails>> {
+    let mut read = app.read(caller, Action::CollaboratorList).await?;
+    users::read::details(&mut read, caller.organization_id, ids).await
 }
 
 /// What a page shows of users.

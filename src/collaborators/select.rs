@@ -376,6 +376,24 @@ impl<'a> Selection<'a> {
         Ok(Found { users: users.collect(), searched })
     }
 
+    /// Selects the users with their revisions, in the order of their names, up to `most` and one more.
+    pub(super) async fn all(&self, read: &mut PgConnection, most: i64) -> Result<Vec<(Id<User>, i64)>> {
+        let users = matching!(
+            query,
+            [r#"
+        select u.user_id as "user_id: Id<User>", u.revision
+        from users u
+        where u.organization_id = $1 and ($2::uuid[] is null or u.user_id = any($2)) "#],
+            [r#"
+        order by u.search_text, u.user_id
+        limit $26"#],
+            self,
+            most + 1
+        );
+        let users = users.fetch_all(read).await?;
+        Ok(users.into_iter().map(|user| (user.user_id, user.revision)).collect())
+    }
+
     /// Counts the users, up to `most` and one more. It reads all users if no filter is rare.
     pub(super) async fn count(&self, read: &mut PgConnection, most: i64) -> sqlx::Result<i64> {
         let count = matching!(

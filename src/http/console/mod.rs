@@ -10,6 +10,7 @@
 //! | `overview.rs` | what needs attention, and what happened lately |
 //! | `people.rs`, `person.rs`, `state.rs` | the list of people, one person, what an account is like now |
 //! | `import/` | a file becomes people |
+//! | `bulk.rs`, `bulk_review.rs` | changes of many people: the selection, and its review |
 //! | `person_edit.rs`, `person_action.rs`, `person_link.rs` | changes of one person |
 //! | `groups.rs`, `group.rs`, `group_policy.rs` | the list of groups, one group, who becomes an owner through it |
 //! | `batches.rs`, `batch.rs`, `batch_undo.rs`, `batch_links.rs` | the list of batches, one batch, its undo, links for its people |
@@ -30,6 +31,8 @@ mod batch;
 mod batch_links;
 mod batch_undo;
 mod batches;
+mod bulk;
+mod bulk_review;
 mod error;
 mod find;
 mod group;
@@ -68,7 +71,11 @@ pub(super) fn routes(config: &mut ServiceConfig) {
     config.service(resource("/collaborators", vec![endpoint(Read, collaborators)]));
     config.service(resource("/console", vec![endpoint(Read, overview::show)]));
     config.service(resource("/console/find", vec![endpoint(Read, find::show)]));
-    config.service(resource("/console/people", vec![endpoint(Read, people::show)]));
+    config.service(resource("/console/people", vec![endpoint(Read, people::show), endpoint(PostForm, bulk::begin)]));
+    config.service(resource(
+        "/console/people/review/{draft_id}",
+        vec![endpoint(Read, bulk_review::show), endpoint(PostForm, bulk_review::submit)],
+    ));
     config.service(resource("/console/people/{user_id}", vec![endpoint(Read, person::show)]));
     config.service(resource(
         "/console/people/{user_id}/edit",

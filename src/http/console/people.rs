@@ -10,7 +10,7 @@ use super::state::State;
 use super::visit::Visit;
 use crate::app::App;
 use crate::caller::PermissionLevel;
-use crate::collaborators::{self, CollaboratorFilter, MoreFilters, Search, SearchText};
+use crate::collaborators::{self, CollaboratorFilter, MoreFilters, PersonQuery, Search, SearchText};
 use crate::error::{Error, Result};
 use crate::http::extract;
 use crate::http::pages::Short;
@@ -62,6 +62,14 @@ impl PeopleQuery {
             "collaborator" => Ok(Some(PermissionLevel::Collaborator)),
             _ => Err(Error::invalid("`level` must be `owner` or `collaborator`")),
         }
+    }
+
+    /// The filters of all pages of the list.
+    pub(super) fn filter(&self) -> Result<CollaboratorFilter> {
+        let query = Some(self.q.trim()).filter(|text| !text.is_empty()).map(PersonQuery::parse).transpose()?;
+        let (status, permission_level) = (self.status()?, self.permission_level()?);
+        let more = MoreFilters { query, status, permission_level, ..MoreFilters::default() };
+        Ok(CollaboratorFilter { more, ..CollaboratorFilter::default() })
     }
 
     /// The filters, as the parameters of the next page.

@@ -2,6 +2,7 @@
 
 mod audit;
 mod batches;
+mod bulk;
 mod groups;
 mod import;
 mod overview;
