@@ -67,6 +67,7 @@ async function signIn(context) {
 
 /** Every page in every mode. */
 const PAGES = {
+  home: "/console",
   people: "/console/people", nobody: "/console/people?q=nobody-at-all", wrong: "/console/people?shade=red",
   person: `/console/people/${ids[1]}`, self: `/console/people/${ids[0]}`, long: `/console/people/${ids[4]}`, rtl: `/console/people/${ids[5]}`,
   hostile: `/console/people/${ids[6]}`, suspended: `/console/people/${ids[9]}`, edit: `/console/people/${ids[4]}/edit`,

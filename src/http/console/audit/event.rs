@@ -6,7 +6,6 @@ use chrono::{SecondsFormat, TimeDelta};
 use serde_json::Value;
 
 use super::attempt::why;
-use super::log::iso;
 use super::sentence::{Context, Part, Sentence};
 use crate::app::App;
 use crate::audit::{self, Entry, Outcome};
@@ -25,7 +24,6 @@ pub(in crate::http::console) struct EventPage {
     pub(in crate::http::console) entry: Entry,
     pub(in crate::http::console) sentence: Sentence,
     pub(in crate::http::console) at: Moment,
-    pub(in crate::http::console) iso: String,
     /// With fractions of a second.
     pub(in crate::http::console) exact: String,
     /// The user on whose behalf the actor acted.
@@ -78,7 +76,6 @@ pub(in crate::http::console) async fn show(request: HttpRequest, app: web::Data<
     Ok(respond(&EventPage {
         sentence: Sentence::of(&entry, &names),
         at: visit.moment(entry.occurred_at),
-        iso: iso(entry.occurred_at),
         exact: entry.occurred_at.format("%Y-%m-%d %H:%M:%S%.6f UTC").to_string(),
         user: entry.actor_user_id.map(|user_id| context.object(&user_id.to_string())),
         target: entry.target_id.as_deref().map(|target_id| context.object(target_id)),

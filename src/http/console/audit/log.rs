@@ -46,7 +46,7 @@ pub(super) fn days(entries: &[Entry], names: &Names, now: DateTime<Utc>) -> Vec<
 }
 
 /// A time in the form of `datetime`.
-pub(super) fn iso(at: DateTime<Utc>) -> String {
+fn iso(at: DateTime<Utc>) -> String {
     at.to_rfc3339_opts(SecondsFormat::Secs, true)
 }
 
