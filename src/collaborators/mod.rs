@@ -20,7 +20,7 @@ use crate::id::{Id, Membership};
 use crate::users::lock::LockedMember;
 use crate::users::{self, AccountKind, Expected, UserDetails};
 
-pub use browse::{Person, Total, View, ViewTotals, browse, by_ids, count, list_key, select_all, views};
+pub use browse::{MOST_COUNTED, Person, Total, View, ViewTotals, browse, by_ids, count, list_key, select_all, views};
 pub use filter::{CollaboratorFilter, MOST_ADDRESSES, MoreFilters, OwnerThrough, PersonQuery, SignInMethod};
 pub use read::{get, list};
 pub use search::{LONGEST_QUERY, Search, SearchText, search};

@@ -118,13 +118,16 @@ async fn form(app: &TestApp, path: &str) -> Change {
             (path.replace("{identity_id}", &linked(app).await), String::new())
         }
         "/login/{otp}" => (with_ids(app, path, "login_approve").await, "answer=approve".to_owned()),
+        "/console/people" => (path.to_owned(), format!("action=suspend&user={}", person(app).await)),
+        // Only denials: what follows needs a draft of the browser.
+        draft if is_of_draft(draft) => (path.replace("{draft_id}", "dra_01k9h6m3x0e8wbz1v5n7q2r4t6"), "x=y".to_owned()),
         "/console/people/{user_id}/edit" => {
             let path = path.replace("{user_id}", &person(app).await);
             let fields = "name=Ada&lastname=&title=Countess&expires_at=&email=edited@example.com";
             (path.clone(), format!("revision={}&{fields}", hidden(&owner(app).await.get(&path).await, "revision")))
         }
         "/console/people/{user_id}/sessions" => (path.replace("{user_id}", &person(app).await), "end=all".to_owned()),
-        "/console/people/{user_id}/link" => (path.replace("{user_id}", &person(app).await), String::new()),
+        "/console/people/{user_id}/link" => (path.replace("{user_id}", &person(app).await), "send=yes".to_owned()),
         "/console/people/{user_id}/{doing}" => {
             let path = path.replace("{user_id}", &person(app).await).replace("{doing}", "suspend");
             (path.clone(), format!("revision={}", hidden(&owner(app).await.get(&path).await, "revision")))
@@ -154,6 +157,11 @@ async fn form(app: &TestApp, path: &str) -> Change {
     };
     let reads = if body.is_empty() { Reads::Nothing } else { Reads::Form };
     Change { id: path.to_owned(), method: "POST".to_owned(), path: target, body, reads }
+}
+
+/// Whether a form belongs to unfinished work in this browser, or begins it with a file; its own tests send it.
+fn is_of_draft(path: &str) -> bool {
+    path == "/console/import" || path.contains("{draft_id}")
 }
 
 /// Creates a person with an account of their own: the ID.
@@ -279,6 +287,9 @@ async fn only_pages_of_this_server_change_something_with_the_cookie() {
 
     let mut browser = browser;
     for mut change in changes {
+        if is_of_draft(&change.id) {
+            continue;
+        }
         if change.id == "batch_cancel" {
             change.path = with_ids(&app, "/api/v2/batches/{batch_id}/cancel", "batch_cancel").await;
         }

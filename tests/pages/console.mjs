@@ -15,7 +15,8 @@ async function api(method, path, body) {
     body: body && JSON.stringify(body),
   });
   assert.ok(response.ok, `${method} ${path}: ${response.status} ${await response.clone().text()}`);
-  return response.json();
+  const text = await response.text();
+  return text && JSON.parse(text);
 }
 
 // People with ordinary names, the longest ones, ones written from right to left, and ones that are code.

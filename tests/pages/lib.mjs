@@ -49,7 +49,7 @@ export async function fits(where, page) {
     const name = element => `${element.tagName}.${element.className} ${element.textContent.trim().slice(0, 40)}`;
     const shown = [...document.querySelectorAll("body *")].filter(element => element.getClientRects().length && !element.closest(".vh, .skip"));
     const wide = shown.filter(element => element.getBoundingClientRect().right > width + 1 && !element.closest("pre, .views, .sheet")).map(name);
-    const small = shown.filter(element => element.matches("button, .button, input") && element.type !== "checkbox" && !element.matches(".sheet .fix") && element.getBoundingClientRect().height < (element.matches(".plain, .copy, .fix, .chip") ? 20 : element.matches(".sheet input") ? 24 : 36)).map(name);
+    const small = shown.filter(element => element.matches("button, .button, input") && !["checkbox", "radio"].includes(element.type) && !element.matches(".sheet .fix") && element.getBoundingClientRect().height < (element.matches(".plain, .copy, .fix, .chip") ? 20 : element.matches(".sheet input") ? 24 : 36)).map(name);
     return { scrolls: document.documentElement.scrollWidth > width, wide: wide.slice(0, 3), small: small.slice(0, 3) };
   });
   check(where, !found.scrolls, `scrolls sideways: ${found.wide}`);

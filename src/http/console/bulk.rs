@@ -13,7 +13,7 @@ use std::collections::HashSet;
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::{Deserialize, Serialize};
 
-use super::people::PeopleQuery;
+use super::people_query::PeopleQuery;
 use super::shell::Place;
 use super::visit::Visit;
 use crate::app::App;

@@ -8,7 +8,8 @@
 //! | `audit/` | the audit log, and the history of a person |
 //! | `find.rs` | the search field of the frame |
 //! | `overview.rs` | what needs attention, and what happened lately |
-//! | `people.rs`, `person.rs`, `state.rs` | the list of people, one person, what an account is like now |
+//! | `people.rs`, `people_query.rs` | the list of people, and its parameters |
+//! | `person.rs`, `state.rs` | one person, what an account is like now |
 //! | `import/` | a file becomes people |
 //! | `bulk.rs`, `bulk_review.rs` | changes of many people: the selection, and its review |
 //! | `person_edit.rs`, `person_action.rs`, `person_link.rs` | changes of one person |
@@ -41,6 +42,7 @@ mod groups;
 mod import;
 mod overview;
 mod people;
+mod people_query;
 mod person;
 mod person_action;
 mod person_edit;

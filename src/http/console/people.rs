@@ -2,86 +2,80 @@
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use askama::Template;
-use serde::Deserialize;
 
+use super::people_query::{Chip, PeopleQuery, of_view};
 use super::respond;
 use super::shell::{Place, Shell};
 use super::state::State;
 use super::visit::Visit;
 use crate::app::App;
 use crate::caller::PermissionLevel;
-use crate::collaborators::{self, CollaboratorFilter, MoreFilters, PersonQuery, Search, SearchText};
-use crate::error::{Error, Result};
+use crate::collaborators::{self, MOST_COUNTED, Person, SignInMethod, Total, View};
+use crate::error::Result;
 use crate::http::extract;
 use crate::http::pages::Short;
-use crate::id::User;
-use crate::page::{Page, PageRequest};
-use crate::users::{Status, UserDetails};
+use crate::page::Span;
 
 #[derive(Template)]
 #[template(path = "console/people.html")]
 pub(super) struct PeoplePage {
     pub(super) shell: Shell,
     pub(super) query: PeopleQuery,
+    pub(super) views: Vec<ViewLink>,
+    pub(super) chips: Vec<Chip>,
     pub(super) rows: Vec<Row>,
+    /// How many match, in words; `None` if counting takes too long.
+    pub(super) total: Option<String>,
+    pub(super) previous: Option<String>,
     pub(super) next: Option<String>,
     pub(super) notice: Option<&'static str>,
 }
 
+/// A named filter, with the number of people that it matches.
+pub(super) struct ViewLink {
+    pub(super) title: &'static str,
+    pub(super) parameters: String,
+    pub(super) count: Option<String>,
+    pub(super) is_current: bool,
+}
+
 pub(super) struct Row {
-    pub(super) user: UserDetails,
+    pub(super) person: Person,
     pub(super) state: State,
     pub(super) last_signed_in: Option<Short>,
 }
 
-/// The parameters of the list.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub(super) struct PeopleQuery {
-    pub(super) q: String,
-    pub(super) state: String,
-    pub(super) level: String,
-    after: Option<String>,
-    done: Option<String>,
+impl Row {
+    fn method(&self) -> &'static str {
+        match self.person.sign_in {
+            None => "API keys",
+            Some(SignInMethod::Sso) => "SSO",
+            Some(SignInMethod::Password) => "Password",
+            Some(SignInMethod::Link) => "Link, open",
+            Some(SignInMethod::None) => "—",
+        }
+    }
 }
 
-impl PeopleQuery {
-    fn status(&self) -> Result<Option<Status>> {
-        match self.state.as_str() {
-            "" => Ok(None),
-            "active" => Ok(Some(Status::Active)),
-            "suspended" => Ok(Some(Status::Suspended)),
-            _ => Err(Error::invalid("`state` must be `active` or `suspended`")),
+impl PeoplePage {
+    /// How a column is sorted, for `aria-sort`.
+    fn sort(&self, column: &str) -> Option<&'static str> {
+        let order = if self.query.order.is_empty() { "name" } else { self.query.order.as_str() };
+        match order.strip_prefix('-') {
+            Some(order) if order == column => Some("descending"),
+            None if order == column => Some("ascending"),
+            _ => None,
         }
     }
 
-    fn permission_level(&self) -> Result<Option<PermissionLevel>> {
-        match self.level.as_str() {
-            "" => Ok(None),
-            "owner" => Ok(Some(PermissionLevel::Owner)),
-            "collaborator" => Ok(Some(PermissionLevel::Collaborator)),
-            _ => Err(Error::invalid("`level` must be `owner` or `collaborator`")),
-        }
-    }
-
-    /// The filters of all pages of the list.
-    pub(super) fn filter(&self) -> Result<CollaboratorFilter> {
-        let query = Some(self.q.trim()).filter(|text| !text.is_empty()).map(PersonQuery::parse).transpose()?;
-        let (status, permission_level) = (self.status()?, self.permission_level()?);
-        let more = MoreFilters { query, status, permission_level, ..MoreFilters::default() };
-        Ok(CollaboratorFilter { more, ..CollaboratorFilter::default() })
-    }
-
-    /// The filters, as the parameters of the next page.
-    fn parameters(&self) -> String {
-        let filters = [("q", &self.q), ("state", &self.state), ("level", &self.level)].into_iter();
-        let given = filters.filter(|(_, value)| !value.is_empty());
-        given.map(|(name, value)| format!("{name}={}&", extract::encoded(value))).collect()
-    }
-
-    /// Whether some people are left out.
-    fn is_filtered(&self) -> bool {
-        [&self.q, &self.state, &self.level].into_iter().any(|filter| !filter.is_empty())
+    /// The parameters of the list by a column, or backward if it is by that already.
+    fn by(&self, column: &str, first: &str) -> String {
+        let order = match self.sort(column) {
+            Some("ascending") => format!("-{column}"),
+            Some(_) => column.to_owned(),
+            None => first.to_owned(),
+        };
+        format!("{}order={order}", self.query.without(&["order"]))
     }
 }
 
@@ -92,25 +86,74 @@ pub(super) async fn show(request: HttpRequest, app: web::Data<App>) -> Result<Ht
         Err(response) => return Ok(*response),
     };
     let query: PeopleQuery = extract::query(&request)?;
-    let Page { rows, next } = read(&app, &visit, &query).await?;
-    let rows = rows.into_iter().map(|user| Row {
-        state: State::of(&user, visit.now),
-        last_signed_in: user.last_signed_in_at.map(|at| visit.moment(at).short()),
-        user,
+    let (filter, order) = (query.filter()?, query.order()?);
+    let [count, after, before] = query.place();
+    let span = Span::parse(collaborators::list_key(&filter, order), count, after, before)?;
+    let slice = collaborators::browse(&app, &visit.caller, &filter, order, &span).await?;
+    let total = collaborators::count(&app, &visit.caller, &filter).await?;
+    let counts = collaborators::views(&app, &visit.caller).await?;
+    let rows = slice.rows.into_iter().map(|person| Row {
+        state: match (State::of(&person.user, visit.now), person.sign_in) {
+            (State::CannotSignIn, Some(SignInMethod::Link)) => State::NeverSignedIn,
+            (state, _) => state,
+        },
+        last_signed_in: person.user.last_signed_in_at.map(|at| visit.moment(at).short()),
+        person,
     });
-    let notice = (query.done.as_deref() == Some("deleted")).then_some("The person is deleted.");
-    Ok(respond(&PeoplePage { rows: rows.collect(), next, notice, query, shell: visit.shell }))
+    let current = query.without(&["order", "count"]);
+    let views = View::ALL.into_iter().zip(counts).map(|(view, count)| {
+        let parameters = of_view(view, visit.now);
+        ViewLink {
+            title: title(view),
+            is_current: current.replace("%3A", ":").replace("%2D", "-") == parameters,
+            parameters,
+            count: count.map(number),
+        }
+    });
+    let views = views.collect();
+    Ok(respond(&PeoplePage {
+        views,
+        chips: query.chips(),
+        rows: rows.collect(),
+        total: total.map(people),
+        previous: slice.previous,
+        next: slice.next,
+        notice: (query.done == "deleted").then_some("The person is deleted."),
+        query,
+        shell: visit.shell,
+    }))
 }
 
-async fn read(app: &App, visit: &Visit, query: &PeopleQuery) -> Result<Page<UserDetails>> {
-    let page = PageRequest::<User>::new(None, query.after.as_deref())?;
-    let (status, permission_level) = (query.status()?, query.permission_level()?);
-    if query.q.trim().is_empty() {
-        let more = MoreFilters { status, permission_level, ..MoreFilters::default() };
-        let filter = CollaboratorFilter { more, ..CollaboratorFilter::default() };
-        return collaborators::list(app, &visit.caller, &filter, &page).await;
+const fn title(view: View) -> &'static str {
+    match view {
+        View::Everyone => "Everyone",
+        View::Owners => "Owners",
+        View::Suspended => "Suspended",
+        View::NeverSignedIn => "Never signed in",
+        View::CannotSignIn => "Can’t sign in",
+        View::NotForAYear => "Not for a year",
     }
-    let text = SearchText::containing(query.q.trim())?;
-    let search = Search { text, collaborator_type: None, is_service_account: None, permission_level, status };
-    collaborators::search(app, &visit.caller, &search, &page).await
+}
+
+fn number(total: Total) -> String {
+    match total {
+        Total::Exactly(count) => grouped(count),
+        Total::Many => format!("{}+", grouped(MOST_COUNTED)),
+    }
+}
+
+fn people(total: Total) -> String {
+    match total {
+        Total::Exactly(1) => "1 person".to_owned(),
+        Total::Exactly(count) => format!("{} people", grouped(count)),
+        Total::Many => format!("more than {} people", grouped(MOST_COUNTED)),
+    }
+}
+
+/// A number with separators: `10,000`. None has more than three thousands.
+fn grouped(number: u32) -> String {
+    match number {
+        0..1000 => number.to_string(),
+        _ => format!("{},{:03}", number / 1000, number % 1000),
+    }
 }

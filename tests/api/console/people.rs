@@ -32,11 +32,9 @@ async fn the_list_shows_who_is_here_and_in_which_state() {
 async fn unknown_parameters_are_named() {
     let app = spawn().await;
     let owner = owner(&app).await;
-    for (query, message) in [
-        ("shade=red", "unknown field `shade`"),
-        ("state=asleep", "`state` must be"),
-        ("q=%00", "contains a NUL byte"),
-    ] {
+    for (query, message) in
+        [("shade=red", "unknown field `shade`"), ("state=asleep", "`state` must be"), ("q=%00", "contains a NUL byte")]
+    {
         let page = owner.get(&format!("/console/people?{query}")).await;
         assert_eq!((page.status, heading(&page)), (400, "This request is not valid"), "{query}");
         assert!(page.text.contains(message), "{query}: {}", page.text);
