@@ -152,7 +152,11 @@ async fn form(app: &TestApp, path: &str) -> Change {
         }
         "/console/batches/{batch_id}/cancel" => (with_ids(app, path, "batch_undo").await, "x=y".to_owned()),
         "/console/batches/{batch_id}/undo" => (with_ids(app, path, "batch_undo").await, "confirm=1".to_owned()),
-        "/console/batches/{batch_id}/links" => (with_ids(app, path, "batch_undo").await, "as=page".to_owned()),
+        "/console/batches/{batch_id}/links" => {
+            with_account(app).await;
+            let latest = app.owner.get("/api/v2/batches?count=1").await.json();
+            (path.replace("{batch_id}", latest["results"][0]["batch_id"].as_str().unwrap()), "as=page".to_owned())
+        }
         other => panic!("add the fields of {other} here"),
     };
     let reads = if body.is_empty() { Reads::Nothing } else { Reads::Form };
