@@ -205,7 +205,7 @@ impl Span {
         self.is_backward
     }
 
-    /// The number of rows to query, as [`PageRequest::limit`].
+    /// The number of rows to query, as for a [`PageRequest`].
     #[must_use]
     pub fn limit(&self) -> i64 {
         i64::from(self.count) + 1

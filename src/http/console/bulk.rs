@@ -2,8 +2,8 @@
 //!
 //! # Decisions
 //!
-//! *The selection is a draft: the IDs of users, with their revisions when they were selected.* The action takes exactly those, never whoever
-//! matches a filter later; a person who has changed since is left out, or stops it.
+//! *The selection is a draft: the IDs of users, with their revisions when they were selected.* The action takes exactly those, never those who
+//! match a filter later; a person who has changed since is left out, or stops it.
 //!
 //! *The draft is claimed before the action and keeps its outcome.* A form that is sent twice acts once, and shows the same outcome.
 

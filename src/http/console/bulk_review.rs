@@ -246,7 +246,7 @@ pub(super) async fn submit(request: HttpRequest, app: web::Data<App>, mut body: 
             return Ok(reject(error, &review.page(&app, doing, group, problem).await?));
         }
     }
-    // Whoever comes second finds it begun.
+    // A second request finds it begun.
     review.selection.is_begun = true;
     if form.revision != review.draft.revision || !review.keep(&app).await? {
         return Ok(pages::redirect(&request, &path));

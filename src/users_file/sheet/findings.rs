@@ -35,7 +35,7 @@ pub(crate) enum Repair {
 }
 
 impl Sheet {
-    /// Maps findings of the server to cells. `rows` are those of [`SheetList`](super::SheetList). Of a duplicate, both rows are named.
+    /// Maps findings of the server to cells. `rows` are those of [`SheetList`](super::rows::SheetList). Of a duplicate, both rows are named.
     pub(crate) fn place<'f>(
         &self,
         rows: &[usize],
