@@ -173,8 +173,8 @@ async fn surroundings(
             (
                 select p.title
                 from sso_identities i
-                join sso_providers p using (organization_id, provider_id)
-                where i.organization_id = $1 and i.user_id = u.user_id
+                join sso_providers p using (provider_id)
+                where i.organization_id = $1 and p.organization_id = $1 and i.user_id = u.user_id
                 order by i.last_used_at desc nulls last
                 limit 1
             ) as provider,
@@ -189,8 +189,8 @@ async fn surroundings(
             lateral (
                 select count(*) as group_count, min(g.name) as first_group
                 from user_group_members m
-                join user_groups g using (organization_id, group_id)
-                where m.organization_id = $1 and m.user_id = u.user_id
+                join user_groups g using (group_id)
+                where m.organization_id = $1 and g.organization_id = $1 and m.user_id = u.user_id
             ) g
         where u.organization_id = $1 and u.user_id = any(array(select unnest($2::uuid[])))
         "#,

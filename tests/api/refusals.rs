@@ -109,7 +109,7 @@ async fn assert_one_event_each(app: &TestApp, actor: &Actor, kind: &str, cases: 
         assert_eq!(
             event,
             json!({
-                "actor_kind": kind, "action": case.action, "outcome": "rejected", "reason": case.reason,
+                "actor_kind": kind, "client": "http", "action": case.action, "outcome": "rejected", "reason": case.reason,
                 "target_kind": kind_of_target, "target_id": case.target, "batch_id": batch_id, "file_name": null,
                 "request_id": answer.header("x-request-id"), "source_address": "127.0.0.1", "details": case.details,
             }),
