@@ -41,12 +41,9 @@ pub struct Filter {
 }
 
 impl Filter {
-    /// Whether a page is read from an index, however few events match.
+    /// Whether few events can match, which are found by their index.
     pub(super) const fn is_selective(&self) -> bool {
-        let is_of_object =
-            self.target.is_some() || self.user.is_some() || self.batch.is_some() || self.request.is_some();
-        let is_any = self.action.is_none() && self.actor.is_none() && self.outcome.is_none() && self.network.is_none();
-        is_of_object || is_any
+        self.target.is_some() || self.user.is_some() || self.batch.is_some() || self.request.is_some()
     }
 }
 
