@@ -35,6 +35,10 @@ pub(super) async fn providers(
     organization: Option<&str>,
     provider: Option<&str>,
 ) -> Result<Vec<StoredProvider>> {
+    // PostgreSQL has no text with a NUL character.
+    if [organization, provider].into_iter().flatten().any(|text| text.contains('\0')) {
+        return Ok(Vec::new());
+    }
     let organization_id = organization.and_then(|text| text.parse::<Id<Organization>>().ok());
     let provider_id = provider.and_then(|text| text.parse::<Id<SsoProvider>>().ok());
     let rows = sqlx::query!(

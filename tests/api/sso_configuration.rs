@@ -220,6 +220,8 @@ async fn an_owner_binds_lists_and_unbinds_identities() {
         (answer.status, answer.error()),
         (404, json!({"code": "not_found", "detail": "there is no identity provider two"}))
     );
+    let answer = app.owner.post(&path, &json!({"provider": "t\u{0}", "subject": "a-1"})).await;
+    assert_eq!(answer.error()["detail"], "there is no identity provider t\\0", "{}", answer.text);
     let unknown = "/api/v2/users/usr_01k9h6m3x0e8wbz1v5n7q2r4t6/sso_identities";
     assert_eq!(app.owner.get(unknown).await.status, 404);
     assert_eq!(app.owner.post(unknown, &json!({"provider": "one", "subject": "x"})).await.status, 404);

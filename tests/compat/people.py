@@ -556,7 +556,7 @@ def pages():
     page = next((line.split()[-1] for line in ran.err if line.endswith("/collaborators")), "")
     ran = cli("user", "list", token=f"amk_wrong{TAG}")
     keys = next(iter(re.findall(r"http\S+/v2/api-keys", " ".join(ran.err))), "")
-    for url, text in ((page, "muster user list"), (keys, "muster login")):
+    for url, text in ((page, "<h1>Sign in</h1>"), (keys, "muster login")):
         request = urllib.request.Request(url or HOST, headers={"Accept": "text/html,*/*;q=0.8"})
         with opener().open(request) as answer:
             check(f"the page {url.removeprefix(HOST)} says what to do next", url and text in answer.read().decode(), url)
