@@ -29,7 +29,7 @@ for (const form of $$("form[data-select]")) {
   tell();
 }
 
-// 2. Keys, unless turned off in preferences (data-keys="off") or while typing.
+// 2. Keys, unless they are turned off or something is typed.
 const go = { h: "home", p: "people", i: "import", b: "batches", g: "groups", a: "audit" };
 let armed = 0;
 addEventListener("keydown", (event) => {
@@ -69,22 +69,7 @@ document.addEventListener("click", async (event) => {
   if (said) said.textContent = "Copied";
 });
 
-// 5. Progress that moves by itself: the server sends whole numbers, the page has the sentence.
-const live = $("[data-live]");
-if (live) {
-  const stream = new EventSource(live.dataset.live);
-  stream.addEventListener("progress", (event) => {
-    const { hashed, total, seconds } = JSON.parse(event.data);
-    $("progress", live).value = hashed;
-    $("[data-hashed]", live).textContent = hashed.toLocaleString(document.documentElement.lang);
-    $("[data-left]", live).textContent = String(seconds);
-    if (hashed === total) $("#said").textContent = "All passwords are hashed; the accounts are being written.";
-  });
-  stream.addEventListener("end", () => location.reload());
-  addEventListener("pagehide", () => stream.close());
-}
-
-// 6. Unsaved fixes in the grid: ask before leaving.
+// 5. Unsaved fixes in the grid: ask before leaving.
 const sheet = $("form:has(.sheet)");
 if (sheet) {
   let dirty = false;

@@ -32,12 +32,12 @@
 //! | [`postgres`] | connection pools, migrations, the embedded PostgreSQL, classes of database errors |
 //! | `field`, `list`, `rows`, [`report`] | the fields of a user in lists; parsing lists of bounded length, and of users; the findings on a rejected list |
 //! | [`request_body`], [`memory`] | the memory budget of request bodies; returning memory to the system |
-//! | `users_file` | users files in YAML, JSON and CSV, and exports of other systems, for the command line |
+//! | `users_file` | users files in YAML, JSON and CSV, and exports of other systems, for the command line and the console |
 //! | [`fingerprint`] | recognizing requests, files and plans without storing them |
 //! | [`seal`] | encrypting secrets that are stored and read again |
 //! | [`metrics`], [`traces`], [`telemetry`] | Prometheus metrics; spans for an OTLP collector; the log |
 //! | [`tls`], [`proxies`] | the certificate, reloaded when it changes; addresses of clients behind proxies |
-//! | [`config`], [`error`], [`id`], [`page`], [`clock`], `names`, [`secret`], [`token`] | settings; the error type; typed IDs; pagination; the clock; enums with fixed names; secret text; tokens of keys and links |
+//! | [`config`], [`error`], [`id`], [`page`], [`clock`], `names`, `shell`, [`secret`], [`token`] | settings; the error type; typed IDs; pagination; the clock; enums with fixed names; arguments of commands that people copy; secret text; tokens of keys and links |
 //!
 //! In a resource's module, `mod.rs` has the types and the operations, `read.rs` the queries, and `write.rs` the
 //! `INSERT`, `UPDATE` and `DELETE` statements. `migrations/` explains the tables. `crates/muster-client` is the Rust
@@ -111,6 +111,7 @@ pub mod secret;
 pub mod service_accounts;
 pub mod sessions;
 pub mod setup;
+mod shell;
 pub mod sign_in;
 pub mod sign_in_policies;
 pub mod sso;

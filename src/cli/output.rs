@@ -17,6 +17,7 @@ use serde::Serialize;
 use unicode_width::UnicodeWidthStr as _;
 
 use super::Exit;
+use crate::shell;
 use crate::users::is_invisible;
 use crate::users_file::escape_formula;
 
@@ -327,13 +328,9 @@ pub(super) fn these_users(count: usize) -> String {
     if count == 1 { "this user".to_owned() } else { format!("these {}", users(count)) }
 }
 
-/// Quotes a command-line argument for a POSIX shell if necessary.
+/// Quotes a command-line argument for a POSIX shell if necessary, and makes it one line.
 pub(super) fn shell_quote(word: &str) -> String {
-    let is_plain = |c: char| c.is_alphanumeric() || "_-./+:@%,=".contains(c);
-    if !word.is_empty() && word.chars().all(is_plain) {
-        return word.to_owned();
-    }
-    format!("'{}'", clean(word).replace('\'', r"'\''"))
+    shell::quote(&clean(word))
 }
 
 /// First and last name, separated by a space.

@@ -5,7 +5,7 @@
 //! *Numbers are exact up to [`MOST_COUNTED`]*, and left out if counting takes longer than [`COUNT_TIMEOUT`]: the rows are shown
 //! nevertheless.
 //!
-//! *A page costs four statements with filters and three without*, whatever its rows; each number costs one more.
+//! *A page costs four statements*, whatever its rows; each number costs one more.
 
 use std::collections::HashMap;
 

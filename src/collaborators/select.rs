@@ -167,12 +167,19 @@ macro_rules! matching {
     }};
 }
 
-/// Selects a part of the list in one direction: the key of the order, the condition on the start, and the order by columns and by
-/// results.
+/// Selects a part of the list, in either direction: the key of the order, the columns and results by which it is ordered, and where it
+/// starts.
 macro_rules! page {
+    ($is_backward:expr, $($rest:tt)+) => {
+        match $is_backward {
+            false => page!(@ ">", "", $($rest)+),
+            true => page!(@ "<", " desc", $($rest)+),
+        }
+    };
     (
-        $key:literal, $start:literal, $order:literal, $result_order:literal,
-        $selection:expr, $read:expr, $limit:expr, $start_key:expr, $start_id:expr, $text:expr
+        @ $after:literal, $desc:literal, $key:literal, [$column:literal $(, $columns:literal)*],
+        [$result:literal $(, $results:literal)*], $type:literal, $start:literal,
+        ($selection:expr, $read:expr, $limit:expr, $start_key:expr, $start_id:expr), $text:expr
     ) => {{
         let rows = matching!(
             query,
@@ -189,20 +196,20 @@ macro_rules! page {
                 select u.*, "#
                 $key
                 " as key, row_number() over (order by "
-                $order
+                $column $desc $(", " $columns $desc)*
                 r#") as n
                 from users u
-                where u.organization_id = $1 and ($2::uuid[] is null or u.user_id = any($2)) and "#
-                $start
-                " order by "
-                $order
+                where u.organization_id = $1 and ($2::uuid[] is null or u.user_id = any($2))
+                    and ($26::"# $type " is null or (" $column $(", " $columns)* ") " $after " (" $start r#"))
+                order by "#
+                $column $desc $(", " $columns $desc)*
                 r#"
                 limit $29
             ) u
         ) u
         where u.is_match or u.n = $29
         order by "#
-                $result_order
+                $result $desc $(", " $results $desc)*
                 " limit $28"
             ],
             $selection,
@@ -254,7 +261,6 @@ impl<'a> Selection<'a> {
     }
 
     /// Selects users in an order, from the position `start`.
-    #[expect(clippy::too_many_lines, reason = "a statement for each order and direction")]
     pub(super) async fn page(
         &self,
         read: &mut PgConnection,
@@ -269,104 +275,46 @@ impl<'a> Selection<'a> {
             (PeopleOrder::LastSignIn | PeopleOrder::LastSignInBackward, Some(key)) => Some(parse_time(key)?),
             _ => None,
         };
-        let as_it_is = |key: String| key;
-        let without_key = |_: Uuid| "";
         let rows: Vec<(Id<User>, Position, bool, bool)> = match (order.key(), order.is_backward() != is_backward) {
-            (PeopleOrder::Name, false) => page!(
+            (PeopleOrder::Name, is_backward) => page!(
+                is_backward,
                 "u.search_text",
-                "($26::text is null or (u.search_text, u.user_id) > ($26, $27))",
-                "u.search_text, u.user_id",
-                "u.key, u.user_id",
-                self,
-                read,
-                limit,
-                key,
-                id,
-                as_it_is
+                ["u.search_text", "u.user_id"],
+                ["u.key", "u.user_id"],
+                "text",
+                "$26, $27",
+                (self, read, limit, key, id),
+                String::from
             ),
-            (PeopleOrder::Name, true) => page!(
-                "u.search_text",
-                "($26::text is null or (u.search_text, u.user_id) < ($26, $27))",
-                "u.search_text desc, u.user_id desc",
-                "u.key desc, u.user_id desc",
-                self,
-                read,
-                limit,
-                key,
-                id,
-                as_it_is
-            ),
-            (PeopleOrder::Email, false) => page!(
+            (PeopleOrder::Email, is_backward) => page!(
+                is_backward,
                 "u.email_key",
-                "($26::text is null or (u.email_key, u.user_id) > ($26, $27))",
-                "u.email_key, u.user_id",
-                "u.key, u.user_id",
-                self,
-                read,
-                limit,
-                key,
-                id,
-                as_it_is
+                ["u.email_key", "u.user_id"],
+                ["u.key", "u.user_id"],
+                "text",
+                "$26, $27",
+                (self, read, limit, key, id),
+                String::from
             ),
-            (PeopleOrder::Email, true) => page!(
-                "u.email_key",
-                "($26::text is null or (u.email_key, u.user_id) < ($26, $27))",
-                "u.email_key desc, u.user_id desc",
-                "u.key desc, u.user_id desc",
-                self,
-                read,
-                limit,
-                key,
-                id,
-                as_it_is
-            ),
-            (PeopleOrder::LastSignIn, false) => page!(
+            (PeopleOrder::LastSignIn, is_backward) => page!(
+                is_backward,
                 "coalesce(u.last_signed_in_at, 'epoch')",
-                "($26::timestamptz is null or (coalesce(u.last_signed_in_at, 'epoch'), u.user_id) > ($26, $27))",
-                "coalesce(u.last_signed_in_at, 'epoch'), u.user_id",
-                "u.key, u.user_id",
-                self,
-                read,
-                limit,
-                time,
-                id,
+                ["coalesce(u.last_signed_in_at, 'epoch')", "u.user_id"],
+                ["u.key", "u.user_id"],
+                "timestamptz",
+                "$26, $27",
+                (self, read, limit, time, id),
                 time_text
             ),
-            (PeopleOrder::LastSignIn, true) => page!(
-                "coalesce(u.last_signed_in_at, 'epoch')",
-                "($26::timestamptz is null or (coalesce(u.last_signed_in_at, 'epoch'), u.user_id) < ($26, $27))",
-                "coalesce(u.last_signed_in_at, 'epoch') desc, u.user_id desc",
-                "u.key desc, u.user_id desc",
-                self,
-                read,
-                limit,
-                time,
-                id,
-                time_text
-            ),
-            (_, false) => page!(
+            (_, is_backward) => page!(
+                is_backward,
                 "u.user_id",
-                "($26::text is null or u.user_id > $27)",
-                "u.user_id",
-                "u.user_id",
-                self,
-                read,
-                limit,
-                key,
-                id,
-                without_key
-            ),
-            (_, true) => page!(
-                "u.user_id",
-                "($26::text is null or u.user_id < $27)",
-                "u.user_id desc",
-                "u.user_id desc",
-                self,
-                read,
-                limit,
-                key,
-                id,
-                without_key
+                ["u.user_id"],
+                ["u.user_id"],
+                "text",
+                "$27",
+                (self, read, limit, key, id),
+                |_: Uuid| ""
             ),
         };
         let searched =

@@ -33,7 +33,7 @@ use member_list::MemberList;
 pub use member_list::MemberRows;
 pub use memberships::{MembershipPart, Memberships};
 pub use name::GroupName;
-pub use read::{get, list, members};
+pub use read::{by_name, get, list, members};
 
 /// The maximum number of users in one audit event.
 const MAX_USERS_PER_EVENT: usize = 1000;

@@ -2,11 +2,11 @@
 
 use sqlx::PgConnection;
 
-use super::{Group, GroupMember, GroupSource, not_found};
+use super::{Group, GroupMember, GroupName, GroupSource, not_found};
 use crate::app::App;
 use crate::caller::{Action, Caller, PermissionLevel};
 use crate::change::Change;
-use crate::error::Result;
+use crate::error::{Code, Error, Result};
 use crate::id::{self, Id, Organization, User};
 use crate::page::{Page, PageRequest};
 
@@ -55,6 +55,19 @@ pub async fn list(app: &App, caller: &Caller, page: &PageRequest<id::Group>) -> 
 pub async fn get(app: &App, caller: &Caller, group_id: Id<id::Group>) -> Result<Group> {
     let mut read = app.read(caller, Action::GroupList).await?;
     find(&mut read, caller.organization_id, group_id).await
+}
+
+/// Reads the group with a name, in any spelling.
+///
+/// # Errors
+/// `forbidden`; `invalid_request` for an invalid name; `not_found`.
+pub async fn by_name(app: &App, caller: &Caller, name: &str) -> Result<Group> {
+    let mut read = app.read(caller, Action::GroupList).await?;
+    let name = GroupName::parse(name.trim())?;
+    let group = groups!("name_key = $2", caller.organization_id as Id<Organization>, name.key())
+        .fetch_optional(&mut *read)
+        .await?;
+    group.ok_or_else(|| Error::new(Code::NotFound, "there is no group with this name"))
 }
 
 pub(super) async fn find(

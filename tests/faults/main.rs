@@ -16,6 +16,7 @@
 mod support;
 
 mod access;
+mod console;
 mod contention;
 mod database_away;
 mod database_trouble;

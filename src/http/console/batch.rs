@@ -1,6 +1,6 @@
 //! `/console/batches/{batch_id}`: one batch; while it is in progress, how far it is.
 
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::{HttpRequest, web};
 use askama::Template;
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
@@ -8,13 +8,12 @@ use serde::Deserialize;
 use super::respond;
 use super::shell::{Place, Shell};
 use super::state::State;
-use super::visit::Visit;
+use super::visit::{Handled, Visit};
 use crate::app::App;
 use crate::audit::ActorKind;
 use crate::batches::{self, BatchState, BatchSummary};
 use crate::caller::Source;
 use crate::collaborators::{self, CollaboratorFilter, MoreFilters};
-use crate::error::Result;
 use crate::http::body::Body;
 use crate::http::pages::Moment;
 use crate::http::{extract, pages};
@@ -107,11 +106,8 @@ struct Query {
 }
 
 /// `GET /console/batches/{batch_id}`.
-pub(super) async fn show(request: HttpRequest, app: web::Data<App>) -> Result<HttpResponse> {
-    let visit = match Visit::of(&request, &app, Place::Batches).await? {
-        Ok(visit) => visit,
-        Err(response) => return Ok(*response),
-    };
+pub(super) async fn show(request: HttpRequest, app: web::Data<App>) -> Handled {
+    let visit = Visit::of(&request, &app, Place::Batches).await?;
     let Query { after, done } = extract::query(&request)?;
     let batch_id: Id<Batch> = extract::id(&request, "batch_id", "batch")?;
     let batch = batches::get(&app, &visit.caller, batch_id).await?;
@@ -146,11 +142,8 @@ pub(super) async fn show(request: HttpRequest, app: web::Data<App>) -> Result<Ht
 }
 
 /// `POST /console/batches/{batch_id}/cancel`.
-pub(super) async fn cancel(request: HttpRequest, app: web::Data<App>, mut body: Body) -> Result<HttpResponse> {
-    let visit = match Visit::with_form::<Vec<(String, String)>>(&request, &app, Place::Batches, &mut body).await? {
-        Ok((visit, _)) => visit,
-        Err(response) => return Ok(*response),
-    };
+pub(super) async fn cancel(request: HttpRequest, app: web::Data<App>, mut body: Body) -> Handled {
+    let (visit, _) = Visit::with_form::<Vec<(String, String)>>(&request, &app, Place::Batches, &mut body).await?;
     let batch_id: Id<Batch> = extract::id(&request, "batch_id", "batch")?;
     batches::cancel(&app, &visit.caller, batch_id).await?;
     Ok(pages::redirect(&request, &format!("console/batches/{batch_id}?done=cancelled")))

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use super::batch::Heading;
 use super::person_edit::problems;
 use super::shell::{Place, Shell};
-use super::visit::Visit;
+use super::visit::{Handled, Visit};
 use super::{again, reject, respond};
 use crate::app::App;
 use crate::batches;
@@ -53,11 +53,8 @@ pub(super) struct Slip {
 }
 
 /// `GET`: says what links do.
-pub(super) async fn show(request: HttpRequest, app: web::Data<App>) -> Result<HttpResponse> {
-    let visit = match Visit::of(&request, &app, Place::Batches).await? {
-        Ok(visit) => visit,
-        Err(response) => return Ok(*response),
-    };
+pub(super) async fn show(request: HttpRequest, app: web::Data<App>) -> Handled {
+    let visit = Visit::of(&request, &app, Place::Batches).await?;
     app.authorize(&visit.caller, Action::PasswordLinkCreate).await?;
     let batch = batches::get(&app, &visit.caller, extract::id(&request, "batch_id", "batch")?).await?;
     let heading = Heading::of(&batch, visit.now);
@@ -74,11 +71,8 @@ pub(super) struct LinksForm {
 }
 
 /// `POST`: makes the links and shows them, or sends them as a file. The response is the only place where they are.
-pub(super) async fn submit(request: HttpRequest, app: web::Data<App>, mut body: Body) -> Result<HttpResponse> {
-    let (visit, form) = match Visit::with_form::<LinksForm>(&request, &app, Place::Batches, &mut body).await? {
-        Ok(sent) => sent,
-        Err(response) => return Ok(*response),
-    };
+pub(super) async fn submit(request: HttpRequest, app: web::Data<App>, mut body: Body) -> Handled {
+    let (visit, form) = Visit::with_form::<LinksForm>(&request, &app, Place::Batches, &mut body).await?;
     let batch_id: Id<Batch> = extract::id(&request, "batch_id", "batch")?;
     let batch = batches::get(&app, &visit.caller, batch_id).await?;
     let heading = Heading::of(&batch, visit.now);
@@ -89,13 +83,13 @@ pub(super) async fn submit(request: HttpRequest, app: web::Data<App>, mut body: 
         Ok(created) => created,
         Err(error) if error.code() == Code::ReauthenticationNeeded => return Ok(again(&request)),
         Err(error) => {
-            let Some(problem) = problems(&error).into_iter().next() else { return Err(error) };
+            let Some(problem) = problems(&error).into_iter().next() else { return Err(error.into()) };
             let (can_send, problem) = (mail::require(&app).is_ok(), Some(problem.message));
             return Ok(reject(error, &LinksPage { shell: visit.shell, heading, can_send, made: None, problem }));
         }
     };
     match form.r#as.as_str() {
-        "csv" => csv(&created, &base, batch_id),
+        "csv" => Ok(csv(&created, &base, batch_id)?),
         _ => {
             let made = made(created, &visit, &base, send, &app);
             Ok(respond(&LinksPage { shell: visit.shell, heading, can_send: false, made: Some(made), problem: None }))

@@ -1,16 +1,16 @@
 //! `/console/batches/{batch_id}/undo`: shows who would be removed and who stays, then removes them.
 
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::{HttpRequest, web};
 use askama::Template;
 use serde::Deserialize;
 
 use super::batch::Heading;
 use super::shell::{Place, Shell};
-use super::visit::Visit;
+use super::visit::{Handled, Visit};
 use super::{again, reject, respond};
 use crate::app::App;
 use crate::batches::{self, BatchMember, UndoOptions, Undone, Use};
-use crate::error::{Code, Error, Result};
+use crate::error::{Code, Error};
 use crate::http::body::Body;
 use crate::http::{extract, pages};
 use crate::id::{Batch, Id};
@@ -46,11 +46,8 @@ impl UndoPage {
 const DRY_RUN: UndoOptions = UndoOptions { dry_run: true, keep_used: true };
 
 /// `GET`: shows what would be removed.
-pub(super) async fn show(request: HttpRequest, app: web::Data<App>) -> Result<HttpResponse> {
-    let visit = match Visit::of(&request, &app, Place::Batches).await? {
-        Ok(visit) => visit,
-        Err(response) => return Ok(*response),
-    };
+pub(super) async fn show(request: HttpRequest, app: web::Data<App>) -> Handled {
+    let visit = Visit::of(&request, &app, Place::Batches).await?;
     let batch_id: Id<Batch> = extract::id(&request, "batch_id", "batch")?;
     let batch = batches::get(&app, &visit.caller, batch_id).await?;
     let heading = Heading::of(&batch, visit.now);
@@ -60,7 +57,7 @@ pub(super) async fn show(request: HttpRequest, app: web::Data<App>) -> Result<Ht
             let problem = Some(pages::sentence(&error.to_string()));
             Ok(reject(error, &UndoPage::new(visit.shell, heading, NOBODY, problem)))
         }
-        Err(error) => Err(error),
+        Err(error) => Err(error.into()),
     }
 }
 
@@ -79,11 +76,8 @@ pub(super) struct Confirmation {
 }
 
 /// `POST`: removes them, if still as many would be removed as the page said.
-pub(super) async fn submit(request: HttpRequest, app: web::Data<App>, mut body: Body) -> Result<HttpResponse> {
-    let (visit, form) = match Visit::with_form::<Confirmation>(&request, &app, Place::Batches, &mut body).await? {
-        Ok(sent) => sent,
-        Err(response) => return Ok(*response),
-    };
+pub(super) async fn submit(request: HttpRequest, app: web::Data<App>, mut body: Body) -> Handled {
+    let (visit, form) = Visit::with_form::<Confirmation>(&request, &app, Place::Batches, &mut body).await?;
     let batch_id: Id<Batch> = extract::id(&request, "batch_id", "batch")?;
     let batch = batches::get(&app, &visit.caller, batch_id).await?;
     let heading = Heading::of(&batch, visit.now);
@@ -103,6 +97,6 @@ pub(super) async fn submit(request: HttpRequest, app: web::Data<App>, mut body: 
     match batches::undo(&app, &visit.caller, batch_id, options).await {
         Ok(_) => Ok(pages::redirect(&request, &format!("console/batches/{batch_id}?done=undone"))),
         Err(error) if error.code() == Code::ReauthenticationNeeded => Ok(again(&request)),
-        Err(error) => Err(error),
+        Err(error) => Err(error.into()),
     }
 }

@@ -1,16 +1,16 @@
 //! `/console/batches`: the batches, the latest first.
 
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::{HttpRequest, web};
 use askama::Template;
 use serde::Deserialize;
 
 use super::batch::Heading;
 use super::respond;
 use super::shell::{Place, Shell};
-use super::visit::Visit;
+use super::visit::{Handled, Visit};
 use crate::app::App;
 use crate::batches::{self, BatchFilter, BatchState};
-use crate::error::{Error, Result};
+use crate::error::Error;
 use crate::http::extract;
 use crate::id::Batch;
 use crate::page::PageRequest;
@@ -39,11 +39,8 @@ struct Query {
 }
 
 /// `GET /console/batches`.
-pub(super) async fn show(request: HttpRequest, app: web::Data<App>) -> Result<HttpResponse> {
-    let visit = match Visit::of(&request, &app, Place::Batches).await? {
-        Ok(visit) => visit,
-        Err(response) => return Ok(*response),
-    };
+pub(super) async fn show(request: HttpRequest, app: web::Data<App>) -> Handled {
+    let visit = Visit::of(&request, &app, Place::Batches).await?;
     let Query { state, after } = extract::query(&request)?;
     let state = state.unwrap_or_default();
     let unknown = || Error::invalid(format!("`state` must be one of {}", BatchState::list()));

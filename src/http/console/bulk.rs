@@ -7,15 +7,15 @@
 //!
 //! *The draft is claimed before the action and keeps its outcome.* A form that is sent twice acts once, and shows the same outcome.
 
-use std::borrow::Borrow;
 use std::collections::HashSet;
 
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::{HttpRequest, web};
 use serde::{Deserialize, Serialize};
 
+use super::numbers;
 use super::people_query::PeopleQuery;
 use super::shell::Place;
-use super::visit::Visit;
+use super::visit::{Handled, Visit};
 use crate::app::App;
 use crate::caller::{Action, PermissionLevel};
 use crate::collaborators;
@@ -51,14 +51,6 @@ names! {
     }
 }
 
-/// "1 person", "300 people".
-pub(super) fn people(count: impl Borrow<usize>) -> String {
-    let count = *count.borrow();
-    let digits = count.to_string();
-    let groups: Vec<&str> = digits.as_bytes().rchunks(3).rev().filter_map(|part| str::from_utf8(part).ok()).collect();
-    format!("{} {}", groups.join(","), if count == 1 { "person" } else { "people" })
-}
-
 /// The content of a draft: the selection, and what came of it.
 #[derive(Debug, Deserialize, Serialize)]
 pub(super) struct Selection {
@@ -86,12 +78,8 @@ pub(super) struct Outcome {
 }
 
 /// `POST /console/people`: selects people, and leads to the review of what is to be done to them.
-pub(super) async fn begin(request: HttpRequest, app: web::Data<App>, mut body: Body) -> Result<HttpResponse> {
-    let (visit, form) =
-        match Visit::with_form::<Vec<(String, String)>>(&request, &app, Place::People, &mut body).await? {
-            Ok(sent) => sent,
-            Err(response) => return Ok(*response),
-        };
+pub(super) async fn begin(request: HttpRequest, app: web::Data<App>, mut body: Body) -> Handled {
+    let (visit, form) = Visit::with_form::<Vec<(String, String)>>(&request, &app, Place::People, &mut body).await?;
     app.authorize(&visit.caller, Action::UserBatchUpdate).await?;
     let query: PeopleQuery = extract::query(&request)?;
     let (mut ids, mut action, mut is_all) = (Vec::new(), "suspend".to_owned(), false);
@@ -100,7 +88,7 @@ pub(super) async fn begin(request: HttpRequest, app: web::Data<App>, mut body: B
             ("user", id) => ids.push(id.parse().map_err(|_| Error::invalid("`user` must be the ID of a user"))?),
             ("action", _) => action = value,
             ("scope", "filter") => is_all = true,
-            _ => return Err(Error::invalid(format!("invalid form: unknown field `{}`", extract::one_line(&name)))),
+            _ => return Err(unknown(&name).into()),
         }
     }
     let users = match is_all {
@@ -111,7 +99,7 @@ pub(super) async fn begin(request: HttpRequest, app: web::Data<App>, mut body: B
         }
     };
     if users.is_empty() {
-        return Err(Error::invalid("nobody is selected; go back, and select somebody"));
+        return Err(Error::invalid("nobody is selected; go back, and select somebody").into());
     }
     let key = session::draft_key(&request).unwrap_or_else(DraftKey::generate);
     let draft_id = keep(&app, &visit, &key, Selection { users, is_begun: false, outcome: None }).await?;
@@ -119,6 +107,10 @@ pub(super) async fn begin(request: HttpRequest, app: web::Data<App>, mut body: B
     let mut response = pages::redirect(&request, &path);
     session::add(&mut response, session::DRAFT, key.text().expose(), drafts::LIFETIME);
     Ok(response)
+}
+
+fn unknown(field: &str) -> Error {
+    Error::invalid(format!("invalid form: unknown field `{}`", extract::one_line(field)))
 }
 
 /// Keeps a selection. The oldest one makes room, if there are too many.
@@ -140,7 +132,7 @@ pub(super) async fn keep(app: &App, visit: &Visit, key: &DraftKey, selection: Se
 impl Doing {
     /// The verb and its object: "Suspend 300 people".
     pub(super) fn of(self, count: usize, group: Option<&str>) -> String {
-        let people = people(count);
+        let people = numbers::people(count);
         let group = group.unwrap_or_default();
         match self {
             Self::Suspend => format!("Suspend {people}"),

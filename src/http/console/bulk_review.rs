@@ -2,26 +2,29 @@
 
 use std::collections::HashSet;
 
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::{HttpRequest, web};
 use askama::Template;
 use serde::Deserialize;
 
 use super::bulk::{self, Doing, Outcome, Selection};
+use super::numbers;
 use super::shell::{Place, Shell};
 use super::state::State;
-use super::visit::Visit;
+use super::visit::{Handled, Visit};
 use super::{again, reject, respond};
 use crate::app::App;
 use crate::caller::{Action, PermissionLevel};
 use crate::collaborators;
 use crate::drafts::{self, Draft, DraftKey, DraftKind, DraftSummary};
 use crate::error::{Code, Error, Result};
+use crate::failpoints;
 use crate::groups;
 use crate::http::body::Body;
 use crate::http::pages::Short;
 use crate::http::{extract, pages, session};
 use crate::id::{self, Group, Id, User};
 use crate::page::{MAX_COUNT, PageRequest};
+use crate::shell;
 use crate::users::{ListOptions, UserDetails};
 
 /// The most people that the page lists.
@@ -72,7 +75,7 @@ impl ReviewPage {
 
     /// The same on the command line.
     fn command(&self) -> String {
-        let group = self.group_name().unwrap_or_default();
+        let group = shell::quote(self.group_name().unwrap_or_default());
         match self.doing {
             Doing::Suspend => "muster user suspend -f people.csv --skip-blocked --dry-run".to_owned(),
             Doing::Reactivate => "muster user reactivate -f people.csv --skip-blocked --dry-run".to_owned(),
@@ -80,8 +83,8 @@ impl ReviewPage {
             Doing::Owner | Doing::Collaborator => {
                 "muster user update -f people.csv --skip-blocked --dry-run".to_owned()
             }
-            Doing::Add => format!("muster group add '{group}' -f people.csv --dry-run"),
-            Doing::Remove => format!("muster group remove '{group}' -f people.csv --dry-run"),
+            Doing::Add => format!("muster group add {group} -f people.csv --dry-run"),
+            Doing::Remove => format!("muster group remove {group} -f people.csv --dry-run"),
         }
     }
 }
@@ -186,11 +189,8 @@ impl Review {
 }
 
 /// `GET`: says what would happen, or what has happened.
-pub(super) async fn show(request: HttpRequest, app: web::Data<App>) -> Result<HttpResponse> {
-    let visit = match Visit::of(&request, &app, Place::People).await? {
-        Ok(visit) => visit,
-        Err(response) => return Ok(*response),
-    };
+pub(super) async fn show(request: HttpRequest, app: web::Data<App>) -> Handled {
+    let visit = Visit::of(&request, &app, Place::People).await?;
     let query: Query = extract::query(&request)?;
     let review = Review::open(&request, &app, visit).await?;
     let total = review.selection.users.len();
@@ -206,22 +206,22 @@ pub(super) async fn show(request: HttpRequest, app: web::Data<App>) -> Result<Ht
             let groups = if is_level { Vec::new() } else { choices(&app, &review.visit).await? };
             return Ok(respond(&ChoicePage { shell: review.visit.shell, is_level, total, groups }));
         }
-        (_, None) => return Err(Error::invalid(format!("`action` must be one of: {}, level, group", Doing::list()))),
+        (_, None) => {
+            let unknown = format!("`action` must be one of: {}, level, group", Doing::list());
+            return Err(Error::invalid(unknown).into());
+        }
     };
     let group = group(&app, &review.visit, doing, query.group.as_deref()).await?;
     match review.page(&app, doing, group, None).await {
         Ok(page) => Ok(respond(&page)),
         Err(error) if error.code() == Code::ReauthenticationNeeded => Ok(again(&request)),
-        Err(error) => Err(error),
+        Err(error) => Err(error.into()),
     }
 }
 
 /// `POST`: does it. The response leads to what has happened.
-pub(super) async fn submit(request: HttpRequest, app: web::Data<App>, mut body: Body) -> Result<HttpResponse> {
-    let (visit, form) = match Visit::with_form::<Confirmation>(&request, &app, Place::People, &mut body).await? {
-        Ok(sent) => sent,
-        Err(response) => return Ok(*response),
-    };
+pub(super) async fn submit(request: HttpRequest, app: web::Data<App>, mut body: Body) -> Handled {
+    let (visit, form) = Visit::with_form::<Confirmation>(&request, &app, Place::People, &mut body).await?;
     let query: Query = extract::query(&request)?;
     let mut review = Review::open(&request, &app, visit).await?;
     let path = review.path();
@@ -252,22 +252,20 @@ pub(super) async fn submit(request: HttpRequest, app: web::Data<App>, mut body: 
         return Ok(pages::redirect(&request, &path));
     }
     let options = ListOptions { dry_run: false, skip_blocked: form.skip.is_some() };
-    match bulk::act(&app, &review.visit, &review.selection, &people, doing, group.as_ref(), options).await {
-        Ok(outcome) => {
-            review.selection.outcome = Some(outcome);
-            let content = serde_json::to_vec(&review.selection).map_err(Error::internal)?;
-            drafts::finish(&app, &review.visit.caller, &review.key, &review.draft, &content).await?;
-            Ok(pages::redirect(&request, &path))
+    // It continues when the client leaves: what came of it has to be kept.
+    let task = {
+        let app = web::Data::clone(&app);
+        async move {
+            let done = review.act(&app, &people, doing, group.as_ref(), options).await;
+            (review, group, done)
         }
+    };
+    let (review, group, done) = app.start_local_task(task).await.map_err(Error::internal)?;
+    match done {
+        Ok(()) => Ok(pages::redirect(&request, &path)),
+        Err(error) if error.code() == Code::ReauthenticationNeeded => Ok(again(&request)),
+        Err(error) if error.report().is_none() && error.code() != Code::Conflict => Err(error.into()),
         Err(error) => {
-            review.selection.is_begun = false;
-            review.keep(&app).await?;
-            if error.code() == Code::ReauthenticationNeeded {
-                return Ok(again(&request));
-            }
-            if error.report().is_none() && error.code() != Code::Conflict {
-                return Err(error);
-            }
             let problem = Some(pages::sentence(&error.to_string()));
             Ok(reject(error, &review.page(&app, doing, group, problem).await?))
         }
@@ -275,6 +273,30 @@ pub(super) async fn submit(request: HttpRequest, app: web::Data<App>, mut body: 
 }
 
 impl Review {
+    /// Acts on the selection, and keeps what came of it. After an error, it can be tried again.
+    async fn act(
+        &mut self,
+        app: &App,
+        people: &[UserDetails],
+        doing: Doing,
+        group: Option<&(Id<Group>, String)>,
+        options: ListOptions,
+    ) -> Result<()> {
+        match bulk::act(app, &self.visit, &self.selection, people, doing, group, options).await {
+            Ok(outcome) => {
+                failpoints::reach("bulk::acted").await;
+                self.selection.outcome = Some(outcome);
+                let content = serde_json::to_vec(&self.selection).map_err(Error::internal)?;
+                drafts::finish(app, &self.visit.caller, &self.key, &self.draft, &content).await
+            }
+            Err(error) => {
+                self.selection.is_begun = false;
+                self.keep(app).await?;
+                Err(error)
+            }
+        }
+    }
+
     /// Keeps the selection as it is now. `false` if another request has changed it.
     async fn keep(&mut self, app: &App) -> Result<bool> {
         let content = serde_json::to_vec(&self.selection).map_err(Error::internal)?;
@@ -290,10 +312,10 @@ impl Review {
 }
 
 /// Selects the people who were changed, for the opposite action.
-async fn reverse(request: &HttpRequest, app: &App, review: Review) -> Result<HttpResponse> {
+async fn reverse(request: &HttpRequest, app: &App, review: Review) -> Handled {
     let outcome = review.selection.outcome.as_ref();
     let Some((outcome, opposite)) = outcome.and_then(|outcome| Some((outcome, outcome.doing.reverse()?))) else {
-        return Err(Error::invalid("there is nothing to reverse"));
+        return Err(Error::invalid("there is nothing to reverse").into());
     };
     let people = collaborators::by_ids(app, &review.visit.caller, &outcome.changed_users).await?;
     let users = people.into_iter().map(|user| (user.user_id, user.revision)).collect();
@@ -305,16 +327,10 @@ async fn reverse(request: &HttpRequest, app: &App, review: Review) -> Result<Htt
 /// The group of an action that needs one: by its ID or name.
 async fn group(app: &App, visit: &Visit, doing: Doing, text: Option<&str>) -> Result<Option<(Id<Group>, String)>> {
     let Some(text) = text.filter(|_| doing.needs_group()) else { return Ok(None) };
-    let group_id = match text.parse() {
-        Ok(group_id) => group_id,
-        Err(_) => {
-            let named = choices(app, visit).await?.into_iter().find(|(_, name)| name.eq_ignore_ascii_case(text.trim()));
-            let unknown = || Error::new(Code::NotFound, "there is no group with this name");
-            let (id, _) = named.ok_or_else(unknown)?;
-            id.parse().map_err(Error::internal)?
-        }
+    let group = match text.parse() {
+        Ok(group_id) => groups::get(app, &visit.caller, group_id).await?,
+        Err(_) => groups::by_name(app, &visit.caller, text).await?,
     };
-    let group = groups::get(app, &visit.caller, group_id).await?;
     Ok(Some((group.group_id, group.name)))
 }
 

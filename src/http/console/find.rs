@@ -1,12 +1,11 @@
 //! `/console/find`: the search field of the frame. An ID leads to its page, anything else to the people with that name or address.
 
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::{HttpRequest, web};
 use serde::Deserialize;
 
 use super::shell::Place;
-use super::visit::Visit;
+use super::visit::{Handled, Visit};
 use crate::app::App;
-use crate::error::Result;
 use crate::http::{extract, pages};
 use crate::id::{Batch, Event, Group, Id, Request as RequestId, User};
 
@@ -17,10 +16,8 @@ struct Query {
 }
 
 /// `GET /console/find`.
-pub(super) async fn show(request: HttpRequest, app: web::Data<App>) -> Result<HttpResponse> {
-    if let Err(response) = Visit::of(&request, &app, Place::None).await? {
-        return Ok(*response);
-    }
+pub(super) async fn show(request: HttpRequest, app: web::Data<App>) -> Handled {
+    Visit::of(&request, &app, Place::None).await?;
     let query: Query = extract::query(&request)?;
     let text = query.q.unwrap_or_default();
     Ok(pages::redirect(&request, &page(text.trim())))

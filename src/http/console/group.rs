@@ -1,6 +1,6 @@
 //! `/console/groups/{group_id}`: one group and its members; renaming and deleting it.
 
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::{HttpRequest, web};
 use askama::Template;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::groups::NameForm;
 use super::person_edit::{Problem, problems};
 use super::shell::{Place, Shell};
-use super::visit::Visit;
+use super::visit::{Handled, Visit};
 use super::{again, reject, respond};
 use crate::app::App;
 use crate::caller::{Action, PermissionLevel};
@@ -51,11 +51,8 @@ struct Query {
 }
 
 /// `GET /console/groups/{group_id}`.
-pub(super) async fn show(request: HttpRequest, app: web::Data<App>) -> Result<HttpResponse> {
-    let visit = match Visit::of(&request, &app, Place::Groups).await? {
-        Ok(visit) => visit,
-        Err(response) => return Ok(*response),
-    };
+pub(super) async fn show(request: HttpRequest, app: web::Data<App>) -> Handled {
+    let visit = Visit::of(&request, &app, Place::Groups).await?;
     let query: Query = extract::query(&request)?;
     let notice = match (query.added, query.removed, query.done.as_deref()) {
         (Some(added), _, _) => Some(counted(added, "added")),
@@ -93,12 +90,8 @@ async fn read(app: &App, visit: &Visit, group_id: Id<id::Group>, after: Option<&
 }
 
 /// `POST /console/groups/{group_id}/members`: adds the people of the field `add`, or removes those that are ticked.
-pub(super) async fn change_members(request: HttpRequest, app: web::Data<App>, mut body: Body) -> Result<HttpResponse> {
-    let (visit, fields) =
-        match Visit::with_form::<Vec<(String, String)>>(&request, &app, Place::Groups, &mut body).await? {
-            Ok(sent) => sent,
-            Err(response) => return Ok(*response),
-        };
+pub(super) async fn change_members(request: HttpRequest, app: web::Data<App>, mut body: Body) -> Handled {
+    let (visit, fields) = Visit::with_form::<Vec<(String, String)>>(&request, &app, Place::Groups, &mut body).await?;
     let group_id: Id<id::Group> = extract::id(&request, "group_id", "group")?;
     let entered = fields.iter().find(|(name, _)| name == "add").map(|(_, value)| value.as_str()).unwrap_or_default();
     let ticked = fields.iter().filter(|(name, _)| name == "user").map(|(_, value)| value.as_str());
@@ -121,7 +114,7 @@ pub(super) async fn change_members(request: HttpRequest, app: web::Data<App>, mu
         Err(error) => {
             let problems = problems_of(&error, &people);
             if problems.is_empty() {
-                return Err(error);
+                return Err(error.into());
             }
             let page = read(&app, &visit, group_id, None).await?;
             Ok(reject(error, &GroupPage { entered: entered.to_owned(), problems, ..page }))
@@ -145,11 +138,8 @@ fn problems_of(error: &Error, people: &[&str]) -> Vec<Problem> {
 }
 
 /// `POST /console/groups/{group_id}/rename`.
-pub(super) async fn rename(request: HttpRequest, app: web::Data<App>, mut body: Body) -> Result<HttpResponse> {
-    let (visit, form) = match Visit::with_form::<NameForm>(&request, &app, Place::Groups, &mut body).await? {
-        Ok(sent) => sent,
-        Err(response) => return Ok(*response),
-    };
+pub(super) async fn rename(request: HttpRequest, app: web::Data<App>, mut body: Body) -> Handled {
+    let (visit, form) = Visit::with_form::<NameForm>(&request, &app, Place::Groups, &mut body).await?;
     let group_id: Id<id::Group> = extract::id(&request, "group_id", "group")?;
     match groups::rename(&app, &visit.caller, group_id, async { Ok(form.name.trim().to_owned()) }).await {
         Ok(_) => Ok(pages::redirect(&request, &format!("console/groups/{group_id}?done=renamed"))),
@@ -158,7 +148,7 @@ pub(super) async fn rename(request: HttpRequest, app: web::Data<App>, mut body: 
             let page = read(&app, &visit, group_id, None).await?;
             Ok(reject(error, &GroupPage { problems: vec![problem], ..page }))
         }
-        Err(error) => Err(error),
+        Err(error) => Err(error.into()),
     }
 }
 
@@ -170,11 +160,8 @@ pub(super) struct Confirmation {
 }
 
 /// `POST /console/groups/{group_id}/delete`.
-pub(super) async fn delete(request: HttpRequest, app: web::Data<App>, mut body: Body) -> Result<HttpResponse> {
-    let (visit, form) = match Visit::with_form::<Confirmation>(&request, &app, Place::Groups, &mut body).await? {
-        Ok(sent) => sent,
-        Err(response) => return Ok(*response),
-    };
+pub(super) async fn delete(request: HttpRequest, app: web::Data<App>, mut body: Body) -> Handled {
+    let (visit, form) = Visit::with_form::<Confirmation>(&request, &app, Place::Groups, &mut body).await?;
     let group_id: Id<id::Group> = extract::id(&request, "group_id", "group")?;
     let page = read(&app, &visit, group_id, None).await?;
     let problem = |message: String| vec![Problem { field: "confirm".to_owned(), message }];
@@ -188,6 +175,6 @@ pub(super) async fn delete(request: HttpRequest, app: web::Data<App>, mut body: 
             let problems = problem(pages::sentence(&error.to_string()));
             Ok(reject(error, &GroupPage { problems, ..page }))
         }
-        Err(error) => Err(error),
+        Err(error) => Err(error.into()),
     }
 }

@@ -1,11 +1,11 @@
 //! `/console/groups/{group_id}/policy`: who becomes an owner, or is one no longer, if the members of a group are owners or not.
 
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::{HttpRequest, web};
 use askama::Template;
 use serde::Deserialize;
 
 use super::shell::{Place, Shell};
-use super::visit::Visit;
+use super::visit::{Handled, Visit};
 use super::{again, reject, respond};
 use crate::app::App;
 use crate::caller::PermissionLevel;
@@ -76,11 +76,8 @@ struct Query {
 }
 
 /// `GET`: shows what would change.
-pub(super) async fn show(request: HttpRequest, app: web::Data<App>) -> Result<HttpResponse> {
-    let visit = match Visit::of(&request, &app, Place::Groups).await? {
-        Ok(visit) => visit,
-        Err(response) => return Ok(*response),
-    };
+pub(super) async fn show(request: HttpRequest, app: web::Data<App>) -> Handled {
+    let visit = Visit::of(&request, &app, Place::Groups).await?;
     let Query { role } = extract::query(&request)?;
     let role = Role::parse(&role)?;
     let group = groups::get(&app, &visit.caller, extract::id(&request, "group_id", "group")?).await?;
@@ -96,11 +93,8 @@ pub(super) struct PolicyForm {
 }
 
 /// `POST`: changes the policy, if it changes what the page showed.
-pub(super) async fn submit(request: HttpRequest, app: web::Data<App>, mut body: Body) -> Result<HttpResponse> {
-    let (visit, form) = match Visit::with_form::<PolicyForm>(&request, &app, Place::Groups, &mut body).await? {
-        Ok(sent) => sent,
-        Err(response) => return Ok(*response),
-    };
+pub(super) async fn submit(request: HttpRequest, app: web::Data<App>, mut body: Body) -> Handled {
+    let (visit, form) = Visit::with_form::<PolicyForm>(&request, &app, Place::Groups, &mut body).await?;
     let role = Role::parse(&form.role)?;
     let plan = form.plan.parse().map_err(|error| Error::invalid(format!("invalid form: {error}")))?;
     let group_id: Id<id::Group> = extract::id(&request, "group_id", "group")?;
@@ -117,13 +111,7 @@ pub(super) async fn submit(request: HttpRequest, app: web::Data<App>, mut body: 
     }
 }
 
-fn page(
-    request: &HttpRequest,
-    visit: Visit,
-    group: Group,
-    role: Role,
-    changed: Result<PolicyChanges>,
-) -> Result<HttpResponse> {
+fn page(request: &HttpRequest, visit: Visit, group: Group, role: Role, changed: Result<PolicyChanges>) -> Handled {
     match changed {
         Ok(changes) => Ok(respond(&PolicyPage::new(visit.shell, group, role, changes, None))),
         Err(error) if error.code() == Code::ReauthenticationNeeded => Ok(again(request)),
@@ -133,7 +121,7 @@ fn page(
             let shell = visit.shell;
             Ok(reject(error, &PolicyPage { shell, group, role, plan: None, gained, lost, gains: 0, loses: 0, problem }))
         }
-        Err(error) => Err(error),
+        Err(error) => Err(error.into()),
     }
 }
 

@@ -1,15 +1,15 @@
 //! `/console/groups`: the groups, and a form for a new one.
 
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::{HttpRequest, web};
 use askama::Template;
 use serde::Deserialize;
 
 use super::shell::{Place, Shell};
-use super::visit::Visit;
+use super::visit::{Handled, Visit};
 use super::{reject, respond};
 use crate::app::App;
 use crate::caller::{Action, PermissionLevel};
-use crate::error::{Code, Result};
+use crate::error::Code;
 use crate::groups::{self, Group, GroupSource};
 use crate::http::body::Body;
 use crate::http::{extract, pages};
@@ -37,11 +37,8 @@ struct Query {
 }
 
 /// `GET /console/groups`.
-pub(super) async fn show(request: HttpRequest, app: web::Data<App>) -> Result<HttpResponse> {
-    let visit = match Visit::of(&request, &app, Place::Groups).await? {
-        Ok(visit) => visit,
-        Err(response) => return Ok(*response),
-    };
+pub(super) async fn show(request: HttpRequest, app: web::Data<App>) -> Handled {
+    let visit = Visit::of(&request, &app, Place::Groups).await?;
     let Query { after, done } = extract::query(&request)?;
     let page = PageRequest::<id::Group>::new(None, after.as_deref())?;
     let groups = groups::list(&app, &visit.caller, &page).await?;
@@ -68,11 +65,8 @@ pub(super) struct NameForm {
 }
 
 /// `POST /console/groups`: creates a group.
-pub(super) async fn create(request: HttpRequest, app: web::Data<App>, mut body: Body) -> Result<HttpResponse> {
-    let (visit, form) = match Visit::with_form::<NameForm>(&request, &app, Place::Groups, &mut body).await? {
-        Ok(sent) => sent,
-        Err(response) => return Ok(*response),
-    };
+pub(super) async fn create(request: HttpRequest, app: web::Data<App>, mut body: Body) -> Handled {
+    let (visit, form) = Visit::with_form::<NameForm>(&request, &app, Place::Groups, &mut body).await?;
     let name = form.name.trim().to_owned();
     match groups::create(&app, &visit.caller, async { Ok(name.clone()) }).await {
         Ok(group) => Ok(pages::redirect(&request, &format!("console/groups/{}", group.group_id))),
@@ -81,6 +75,6 @@ pub(super) async fn create(request: HttpRequest, app: web::Data<App>, mut body: 
             let problem = Some(pages::sentence(&error.to_string()));
             Ok(reject(error, &GroupsPage { name, problem, ..page_of(visit, groups, None) }))
         }
-        Err(error) => Err(error),
+        Err(error) => Err(error.into()),
     }
 }

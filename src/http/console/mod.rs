@@ -3,6 +3,7 @@
 //! | file | what it has |
 //! |---|---|
 //! | `shell.rs` | the frame of every page: navigation, who is signed in |
+//! | `numbers.rs` | numbers with their nouns |
 //! | `visit.rs` | who visits a page; forms, also of those whose session has ended meanwhile |
 //! | `error.rs` | errors, inside the frame |
 //! | `audit/` | the audit log, and the history of a person |
@@ -40,6 +41,7 @@ mod group;
 mod group_policy;
 mod groups;
 mod import;
+mod numbers;
 mod overview;
 mod people;
 mod people_query;
@@ -55,9 +57,13 @@ use actix_web::http::StatusCode;
 use actix_web::web::ServiceConfig;
 use actix_web::{HttpRequest, HttpResponse, web};
 use askama::Template;
+use chrono::TimeDelta;
+use serde::Deserialize;
 
 use super::Method::{Get, PostForm, PostList, Read};
+use super::body::Body;
 use super::pages::{self, Policy};
+use super::session;
 use super::{endpoint, resource};
 use crate::app::App;
 use crate::caller::PermissionLevel;
@@ -65,13 +71,14 @@ use crate::error::{Code, Error, Result};
 
 pub(super) use error::text as error_text;
 use shell::Place;
-use visit::Visit;
+use visit::{Handled, Visit};
 
 /// The pages below `/console`.
 pub(super) fn routes(config: &mut ServiceConfig) {
     config.service(resource("/", vec![endpoint(Read, root)]));
     config.service(resource("/collaborators", vec![endpoint(Read, collaborators)]));
     config.service(resource("/console", vec![endpoint(Read, overview::show)]));
+    config.service(resource("/console/keys", vec![endpoint(PostForm, turn_keys)]));
     config.service(resource("/console/find", vec![endpoint(Read, find::show)]));
     config.service(resource("/console/people", vec![endpoint(Read, people::show), endpoint(PostForm, bulk::begin)]));
     config.service(resource(
@@ -151,12 +158,28 @@ async fn collaborators(request: HttpRequest) -> Result<HttpResponse> {
     Ok(pages::redirect(&request, "console/people"))
 }
 
-/// Any other address below `/console`.
-async fn unknown(request: HttpRequest, app: web::Data<App>) -> Result<HttpResponse> {
-    match Visit::of(&request, &app, Place::None).await? {
-        Ok(_) => Err(Error::new(Code::NotFound, "there is no page at this address")),
-        Err(response) => Ok(*response),
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Keys {
+    keys: String,
+    return_to: String,
+}
+
+/// `POST /console/keys`: turns keyboard shortcuts on or off in this browser.
+async fn turn_keys(request: HttpRequest, app: web::Data<App>, mut body: Body) -> Handled {
+    let (_, form) = Visit::with_form::<Keys>(&request, &app, Place::None, &mut body).await?;
+    let mut response = pages::redirect_back(&request, pages::return_to(Some(&form.return_to)));
+    match form.keys.as_str() {
+        "off" => session::add(&mut response, shell::NO_KEYS, "1", TimeDelta::days(365)),
+        _ => session::add(&mut response, shell::NO_KEYS, "", TimeDelta::zero()),
     }
+    Ok(response)
+}
+
+/// Any other address below `/console`.
+async fn unknown(request: HttpRequest, app: web::Data<App>) -> Handled {
+    Visit::of(&request, &app, Place::None).await?;
+    Err(Error::new(Code::NotFound, "there is no page at this address").into())
 }
 
 /// A page of the console.

@@ -4,16 +4,16 @@
 //!
 //! *A number leads to the list that it counts*, if the console has such a list, and is there only if it is not zero.
 
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::{HttpRequest, web};
 use askama::Template;
 use chrono::{DateTime, SecondsFormat, SubsecRound, TimeDelta, Utc};
 
 use super::audit::history;
 use super::audit::log::Day;
-use super::audit::sentence::{count, number};
+use super::numbers::{counted, number, people};
 use super::respond;
 use super::shell::{Place, Shell};
-use super::visit::Visit;
+use super::visit::{Handled, Visit};
 use crate::app::App;
 use crate::audit;
 use crate::batches::{self, BatchFilter, BatchState};
@@ -79,11 +79,8 @@ pub(super) struct Attention {
 }
 
 /// `GET /console`.
-pub(super) async fn show(request: HttpRequest, app: web::Data<App>) -> Result<HttpResponse> {
-    let visit = match Visit::of(&request, &app, Place::Overview).await? {
-        Ok(visit) => visit,
-        Err(response) => return Ok(*response),
-    };
+pub(super) async fn show(request: HttpRequest, app: web::Data<App>) -> Handled {
+    let visit = Visit::of(&request, &app, Place::Overview).await?;
     extract::query::<NoQuery>(&request)?;
     let private = match visit.caller.may(Action::AuditList) {
         false => None,
@@ -109,7 +106,7 @@ async fn running(app: &App, visit: &Visit) -> Result<Vec<Running>> {
         name: batch.file_name.unwrap_or_else(|| "A list".to_owned()),
         hashed: batch.hashed,
         hashes: batch.hash_count,
-        users: count(u64::try_from(batch.user_count).unwrap_or_default(), "person", "people"),
+        users: people(batch.user_count),
         started: visit.moment(batch.created_at),
     });
     Ok(running.collect())
@@ -124,14 +121,14 @@ async fn attention(app: &App, caller: &Caller, now: DateTime<Utc>) -> Result<Vec
     if let Some(refused) = audit::most_refused(app, caller, since.trunc_subsecs(0), REFUSED_TIMES).await? {
         let first = Moment { at: refused.since, now }.dated();
         list.push(Attention {
-            number: shown(refused.times),
+            number: number(refused.times),
             path: Some(format!(
                 "audit?target={}&action=session.start&outcome=refused&since={}",
                 refused.user_id,
                 encoded(&since.to_rfc3339_opts(SecondsFormat::Secs, true))
             )),
             title: "Sign-ins were refused for one account".to_owned(),
-            hint: format!("Since {first}, from {}.", addresses(refused.addresses)),
+            hint: format!("Since {first}, from {}.", counted(refused.addresses, "address", "addresses")),
         });
     }
     if is_only_owner(app, caller).await? {
@@ -145,7 +142,7 @@ async fn attention(app: &App, caller: &Caller, now: DateTime<Utc>) -> Result<Vec
     if invitations.open > 0 {
         let open = choose(invitations.open, ["Invitation is open", "Invitations are open"]);
         list.push(Attention {
-            number: shown(invitations.open),
+            number: number(invitations.open),
             path: None,
             title: match invitations.ending {
                 0 => open.to_owned(),
@@ -161,7 +158,7 @@ async fn attention(app: &App, caller: &Caller, now: DateTime<Utc>) -> Result<Vec
         };
         let ends = Moment { at: ending.expires_at, now }.short();
         list.push(Attention {
-            number: shown(ending.keys),
+            number: number(ending.keys),
             path: None,
             title: choose(ending.keys, ["API key ends within 14 days", "API keys end within 14 days"]).to_owned(),
             hint: format!("The first is {}, on {ends}, {last_used}. A key is rotated without a gap.", ending.name),
@@ -185,12 +182,4 @@ async fn is_only_owner(app: &App, caller: &Caller) -> Result<bool> {
 /// The words for one, or for several.
 const fn choose(of: i64, [one, several]: [&'static str; 2]) -> &'static str {
     if of == 1 { one } else { several }
-}
-
-fn shown(of: i64) -> String {
-    number(u64::try_from(of).unwrap_or_default())
-}
-
-fn addresses(of: i64) -> String {
-    count(u64::try_from(of).unwrap_or_default(), "address", "addresses")
 }

@@ -1,17 +1,17 @@
 //! `/console/people`: the list of people.
 
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::{HttpRequest, web};
 use askama::Template;
 
+use super::numbers::{number, people};
 use super::people_query::{Chip, PeopleQuery, of_view};
 use super::respond;
 use super::shell::{Place, Shell};
 use super::state::State;
-use super::visit::Visit;
+use super::visit::{Handled, Visit};
 use crate::app::App;
 use crate::caller::PermissionLevel;
 use crate::collaborators::{self, MOST_COUNTED, Person, SignInMethod, Total, View};
-use crate::error::Result;
 use crate::http::extract;
 use crate::http::pages::Short;
 use crate::page::Span;
@@ -80,11 +80,8 @@ impl PeoplePage {
 }
 
 /// `GET /console/people`.
-pub(super) async fn show(request: HttpRequest, app: web::Data<App>) -> Result<HttpResponse> {
-    let visit = match Visit::of(&request, &app, Place::People).await? {
-        Ok(visit) => visit,
-        Err(response) => return Ok(*response),
-    };
+pub(super) async fn show(request: HttpRequest, app: web::Data<App>) -> Handled {
+    let visit = Visit::of(&request, &app, Place::People).await?;
     let query: PeopleQuery = extract::query(&request)?;
     let (filter, order) = (query.filter()?, query.order()?);
     let [count, after, before] = query.place();
@@ -107,7 +104,7 @@ pub(super) async fn show(request: HttpRequest, app: web::Data<App>) -> Result<Ht
             title: title(view),
             is_current: current.replace("%3A", ":").replace("%2D", "-") == parameters,
             parameters,
-            count: count.map(number),
+            count: count.map(short),
         }
     });
     let views = views.collect();
@@ -115,7 +112,7 @@ pub(super) async fn show(request: HttpRequest, app: web::Data<App>) -> Result<Ht
         views,
         chips: query.chips(),
         rows: rows.collect(),
-        total: total.map(people),
+        total: total.map(described),
         previous: slice.previous,
         next: slice.next,
         notice: (query.done == "deleted").then_some("The person is deleted."),
@@ -135,25 +132,16 @@ const fn title(view: View) -> &'static str {
     }
 }
 
-fn number(total: Total) -> String {
+fn short(total: Total) -> String {
     match total {
-        Total::Exactly(count) => grouped(count),
-        Total::Many => format!("{}+", grouped(MOST_COUNTED)),
+        Total::Exactly(count) => number(count),
+        Total::Many => format!("{}+", number(MOST_COUNTED)),
     }
 }
 
-fn people(total: Total) -> String {
+fn described(total: Total) -> String {
     match total {
-        Total::Exactly(1) => "1 person".to_owned(),
-        Total::Exactly(count) => format!("{} people", grouped(count)),
-        Total::Many => format!("more than {} people", grouped(MOST_COUNTED)),
-    }
-}
-
-/// A number with separators: `10,000`. None has more than three thousands.
-fn grouped(number: u32) -> String {
-    match number {
-        0..1000 => number.to_string(),
-        _ => format!("{},{:03}", number / 1000, number % 1000),
+        Total::Exactly(count) => people(count),
+        Total::Many => format!("more than {}", people(MOST_COUNTED)),
     }
 }

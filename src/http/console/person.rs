@@ -1,6 +1,6 @@
 //! `/console/people/{user_id}`: one person.
 
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::{HttpRequest, web};
 use askama::Template;
 use serde::Deserialize;
 
@@ -8,10 +8,10 @@ use super::audit::history::{self, History, HistoryQuery};
 use super::respond;
 use super::shell::{Place, Shell};
 use super::state::State;
-use super::visit::Visit;
+use super::visit::{Handled, Visit};
 use crate::app::App;
 use crate::caller::{Action, PermissionLevel};
-use crate::error::{Code, Result};
+use crate::error::Code;
 use crate::http::body::Body;
 use crate::http::extract;
 use crate::http::pages::{self, Moment};
@@ -20,7 +20,7 @@ use crate::keys;
 use crate::page::{MAX_COUNT, PageRequest};
 use crate::sessions;
 use crate::sso;
-use crate::users::{self, GroupOfUser, UserDetails};
+use crate::users::{self, GroupOfUser, Status, UserDetails};
 
 #[derive(Template)]
 #[template(path = "console/person.html")]
@@ -92,6 +92,10 @@ pub(super) struct KeyRow<'a> {
 }
 
 impl PersonPage<'_> {
+    fn is_suspended(&self) -> bool {
+        self.user.status == Status::Suspended
+    }
+
     fn level(&self) -> &'static str {
         match self.user.permission_level {
             PermissionLevel::Owner => "Owner",
@@ -122,11 +126,8 @@ impl Query {
 }
 
 /// `GET /console/people/{user_id}`.
-pub(super) async fn show(request: HttpRequest, app: web::Data<App>) -> Result<HttpResponse> {
-    let visit = match Visit::of(&request, &app, Place::People).await? {
-        Ok(visit) => visit,
-        Err(response) => return Ok(*response),
-    };
+pub(super) async fn show(request: HttpRequest, app: web::Data<App>) -> Handled {
+    let visit = Visit::of(&request, &app, Place::People).await?;
     let user_id: Id<User> = extract::id(&request, "user_id", "person")?;
     let query: Query = extract::query(&request)?;
     let history = match visit.caller.may(Action::AuditList) {
@@ -230,11 +231,8 @@ pub(super) struct EndSessions {
 }
 
 /// `POST /console/people/{user_id}/sessions`.
-pub(super) async fn end_sessions(request: HttpRequest, app: web::Data<App>, mut body: Body) -> Result<HttpResponse> {
-    let (visit, form) = match Visit::with_form::<EndSessions>(&request, &app, Place::People, &mut body).await? {
-        Ok(sent) => sent,
-        Err(response) => return Ok(*response),
-    };
+pub(super) async fn end_sessions(request: HttpRequest, app: web::Data<App>, mut body: Body) -> Handled {
+    let (visit, form) = Visit::with_form::<EndSessions>(&request, &app, Place::People, &mut body).await?;
     let user_id: Id<User> = extract::id(&request, "user_id", "person")?;
     match form.end.parse::<Id<Session>>() {
         Ok(session_id) => sessions::end(&app, &visit.caller, session_id).await?,

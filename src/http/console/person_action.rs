@@ -1,13 +1,13 @@
 //! `/console/people/{user_id}/suspend`, `reactivate`, `level`, `sign-in`, `delete`: each asks first and says what it ends.
 
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::{HttpRequest, web};
 use askama::Template;
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
 use super::person_edit::{problems, update};
 use super::shell::{Place, Shell};
-use super::visit::Visit;
+use super::visit::{Handled, Visit};
 use super::{again, reject, respond};
 use crate::app::App;
 use crate::caller::{Action, PermissionLevel};
@@ -15,9 +15,8 @@ use crate::error::{Code, Error, Result};
 use crate::http::body::Body;
 use crate::http::{extract, pages};
 use crate::id::{Id, User};
-use crate::page::{MAX_COUNT, PageRequest};
-use crate::users::{self, Expected, Status, UserDetails};
-use crate::{keys, sessions};
+use crate::request_body::RequestBody;
+use crate::users::{self, Access, Expected, ListOperation, ListOptions, Status, UserDetails};
 
 /// What is to be done to a person.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,10 +36,10 @@ pub(super) struct ActionPage<'a> {
     pub(super) shell: Shell,
     pub(super) user: &'a UserDetails,
     pub(super) doing: Doing,
-    /// The sessions and API keys that the person has now.
-    pub(super) sessions: usize,
-    pub(super) keys: usize,
-    /// Why it was not done.
+    /// What it ends.
+    pub(super) ends: Access,
+    pub(super) is_possible: bool,
+    /// Why it is not possible, or was not done.
     pub(super) problem: Option<String>,
 }
 
@@ -67,6 +66,28 @@ impl Doing {
             Self::MakeCollaborator | Self::UseSso | Self::UsePassword => Action::UserUpdate,
             Self::Delete => Action::UserDelete,
         }
+    }
+
+    /// The same on a list.
+    const fn operation(self) -> ListOperation {
+        match self {
+            Self::Suspend => ListOperation::Suspend,
+            Self::Reactivate => ListOperation::Reactivate,
+            Self::Delete => ListOperation::Delete,
+            Self::MakeOwner | Self::MakeCollaborator | Self::UseSso | Self::UsePassword => ListOperation::Update,
+        }
+    }
+
+    /// The fields that change.
+    fn change(self) -> Map<String, Value> {
+        let (field, value) = match self {
+            Self::Suspend | Self::Reactivate | Self::Delete => return Map::new(),
+            Self::MakeOwner => ("permission_level", json!("owner")),
+            Self::MakeCollaborator => ("permission_level", json!("collaborator")),
+            Self::UseSso => ("is_sso_user", json!(true)),
+            Self::UsePassword => ("is_sso_user", json!(false)),
+        };
+        Map::from_iter([(field.to_owned(), value)])
     }
 
     /// The parameter with which the person's page says that it is done.
@@ -127,11 +148,8 @@ impl ActionPage<'_> {
 }
 
 /// `GET`: asks.
-pub(super) async fn show(request: HttpRequest, app: web::Data<App>) -> Result<HttpResponse> {
-    let visit = match Visit::of(&request, &app, Place::People).await? {
-        Ok(visit) => visit,
-        Err(response) => return Ok(*response),
-    };
+pub(super) async fn show(request: HttpRequest, app: web::Data<App>) -> Handled {
+    let visit = Visit::of(&request, &app, Place::People).await?;
     let user_id: Id<User> = extract::id(&request, "user_id", "person")?;
     let user = users::get(&app, &visit.caller, user_id).await?;
     let doing = Doing::of(request.path(), &user)?;
@@ -139,8 +157,15 @@ pub(super) async fn show(request: HttpRequest, app: web::Data<App>) -> Result<Ht
         Err(error) if error.code() == Code::ReauthenticationNeeded => return Ok(again(&request)),
         permitted => permitted?,
     }
-    let (sessions, keys) = open(&app, &visit, user_id).await?;
-    Ok(respond(&ActionPage { shell: visit.shell, user: &user, doing, sessions, keys, problem: None }))
+    let (ends, problem) = match plan(&app, &visit, &user, doing).await {
+        Ok(ends) => (ends, None),
+        Err(error) => match explain(&error) {
+            Some(problem) => (Access::default(), Some(problem)),
+            None => return Err(error.into()),
+        },
+    };
+    let is_possible = problem.is_none();
+    Ok(respond(&ActionPage { shell: visit.shell, user: &user, doing, ends, is_possible, problem }))
 }
 
 #[derive(Deserialize)]
@@ -152,11 +177,8 @@ pub(super) struct Confirmation {
 }
 
 /// `POST`: does it.
-pub(super) async fn submit(request: HttpRequest, app: web::Data<App>, mut body: Body) -> Result<HttpResponse> {
-    let (visit, form) = match Visit::with_form::<Confirmation>(&request, &app, Place::People, &mut body).await? {
-        Ok(sent) => sent,
-        Err(response) => return Ok(*response),
-    };
+pub(super) async fn submit(request: HttpRequest, app: web::Data<App>, mut body: Body) -> Handled {
+    let (visit, form) = Visit::with_form::<Confirmation>(&request, &app, Place::People, &mut body).await?;
     let user_id: Id<User> = extract::id(&request, "user_id", "person")?;
     let user = users::get(&app, &visit.caller, user_id).await?;
     let doing = Doing::of(request.path(), &user)?;
@@ -177,42 +199,45 @@ pub(super) async fn submit(request: HttpRequest, app: web::Data<App>, mut body: 
     if error.code() == Code::ReauthenticationNeeded {
         return Ok(again(&request));
     }
-    let problem = match error.code() {
-        Code::InvalidRequest => pages::sentence(&error.to_string()),
+    let ends = plan(&app, &visit, &user, doing).await;
+    let is_possible = ends.is_ok();
+    let Some(problem) = explain(&error) else { return Err(error.into()) };
+    let (shell, ends) = (visit.shell, ends.unwrap_or_default());
+    Ok(reject(error, &ActionPage { shell, user: &user, doing, ends, is_possible, problem: Some(problem) }))
+}
+
+/// Why an action is not possible, as a sentence; `None` for an error that is not about the person or the form.
+fn explain(error: &Error) -> Option<String> {
+    match error.code() {
         Code::PreconditionFailed => {
-            "Somebody else has changed this person meanwhile. Look again, then repeat.".to_owned()
+            Some("Somebody else has changed this person meanwhile. Look again, then repeat.".to_owned())
         }
-        _ => match problems(&error).into_iter().next() {
-            Some(problem) => problem.message,
-            None => return Err(error),
-        },
+        Code::InvalidRequest => Some(pages::sentence(&error.to_string())),
+        _ => problems(error).into_iter().next().map(|problem| problem.message),
+    }
+}
+
+/// What an action ends, by a dry run of it.
+async fn plan(app: &App, visit: &Visit, user: &UserDetails, doing: Doing) -> Result<Access> {
+    let mut row = doing.change();
+    row.insert("user".to_owned(), json!(user.user_id.to_string()));
+    let body = async {
+        let mut body = RequestBody::new(&app.body_budget, 0);
+        body.push(json!([row]).to_string().as_bytes())?;
+        Ok(body)
     };
-    let (sessions, keys) = open(&app, &visit, user_id).await?;
-    let page = ActionPage { shell: visit.shell, user: &user, doing, sessions, keys, problem: Some(problem) };
-    Ok(reject(error, &page))
+    let dry_run = ListOptions { dry_run: true, ..ListOptions::default() };
+    users::change_all(app, &visit.caller, doing.operation(), dry_run, body).await.map(|planned| planned.ended)
 }
 
 async fn perform(app: &App, visit: &Visit, user: &UserDetails, doing: Doing, revision: i64) -> Result<()> {
     let (caller, user_id, expected) = (&visit.caller, user.user_id, Expected::OneOf(vec![revision]));
-    let change = match doing {
-        Doing::Suspend => {
-            return users::set_status(app, caller, user_id, Status::Suspended, &expected).await.map(drop);
+    match doing {
+        Doing::Suspend => users::set_status(app, caller, user_id, Status::Suspended, &expected).await.map(drop),
+        Doing::Reactivate => users::set_status(app, caller, user_id, Status::Active, &expected).await.map(drop),
+        Doing::Delete => users::delete(app, caller, user_id, &expected).await,
+        Doing::MakeOwner | Doing::MakeCollaborator | Doing::UseSso | Doing::UsePassword => {
+            update(app, caller, user_id, revision, doing.change()).await.map(drop)
         }
-        Doing::Reactivate => return users::set_status(app, caller, user_id, Status::Active, &expected).await.map(drop),
-        Doing::Delete => return users::delete(app, caller, user_id, &expected).await,
-        Doing::MakeOwner => json!({ "permission_level": "owner" }),
-        Doing::MakeCollaborator => json!({ "permission_level": "collaborator" }),
-        Doing::UseSso => json!({ "is_sso_user": true }),
-        Doing::UsePassword => json!({ "is_sso_user": false }),
-    };
-    let changes = change.as_object().cloned().unwrap_or_default();
-    update(app, caller, user_id, revision, changes).await.map(drop)
-}
-
-/// The numbers of sessions and API keys of a person that work now.
-async fn open(app: &App, visit: &Visit, user_id: Id<User>) -> Result<(usize, usize)> {
-    let sessions = sessions::list(app, &visit.caller, Some(user_id)).await?.len();
-    let filter = keys::Filter { user_id: Some(user_id), ..keys::Filter::default() };
-    let keys = keys::list(app, &visit.caller, filter, &PageRequest { count: MAX_COUNT, after: None }).await?.rows;
-    Ok((sessions, keys.iter().filter(|key| key.status(visit.now) == "active").count()))
+    }
 }

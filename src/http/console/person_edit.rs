@@ -1,13 +1,13 @@
 //! `/console/people/{user_id}/edit`: name, title, address and expiry of a person.
 
 use actix_web::http::StatusCode;
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::{HttpRequest, web};
 use askama::Template;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::shell::{Place, Shell};
-use super::visit::Visit;
+use super::visit::{Handled, Visit};
 use super::{again, reject, respond, respond_with};
 use crate::app::App;
 use crate::caller::{Action, Caller};
@@ -91,11 +91,8 @@ impl EditPage<'_> {
 }
 
 /// `GET /console/people/{user_id}/edit`.
-pub(super) async fn show(request: HttpRequest, app: web::Data<App>) -> Result<HttpResponse> {
-    let visit = match Visit::of(&request, &app, Place::People).await? {
-        Ok(visit) => visit,
-        Err(response) => return Ok(*response),
-    };
+pub(super) async fn show(request: HttpRequest, app: web::Data<App>) -> Handled {
+    let visit = Visit::of(&request, &app, Place::People).await?;
     app.authorize(&visit.caller, Action::UserUpdate).await?;
     let user = users::get(&app, &visit.caller, extract::id(&request, "user_id", "person")?).await?;
     let form = PersonForm::of(&user);
@@ -103,11 +100,8 @@ pub(super) async fn show(request: HttpRequest, app: web::Data<App>) -> Result<Ht
 }
 
 /// `POST /console/people/{user_id}/edit`.
-pub(super) async fn submit(request: HttpRequest, app: web::Data<App>, mut body: Body) -> Result<HttpResponse> {
-    let (visit, form) = match Visit::with_form::<PersonForm>(&request, &app, Place::People, &mut body).await? {
-        Ok(sent) => sent,
-        Err(response) => return Ok(*response),
-    };
+pub(super) async fn submit(request: HttpRequest, app: web::Data<App>, mut body: Body) -> Handled {
+    let (visit, form) = Visit::with_form::<PersonForm>(&request, &app, Place::People, &mut body).await?;
     let user_id: Id<User> = extract::id(&request, "user_id", "person")?;
     app.authorize(&visit.caller, Action::UserUpdate).await?;
     let user = users::get(&app, &visit.caller, user_id).await?;
@@ -128,7 +122,7 @@ pub(super) async fn submit(request: HttpRequest, app: web::Data<App>, mut body: 
         Ok(_) => Ok(pages::redirect(&request, &done)),
         Err(error) if error.code() == Code::ReauthenticationNeeded => Ok(again(&request)),
         Err(error) => match problems(&error) {
-            problems if problems.is_empty() => Err(error),
+            problems if problems.is_empty() => Err(error.into()),
             problems => {
                 let page = EditPage { shell: visit.shell, user: &user, form, problems, newer: Vec::new() };
                 Ok(reject(error, &page))

@@ -1,16 +1,16 @@
 //! `/console/people/{user_id}/link`: a link with which a person chooses a password, shown once.
 
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::{HttpRequest, web};
 use askama::Template;
 use serde::Deserialize;
 
 use super::person_edit::problems;
 use super::shell::{Place, Shell};
-use super::visit::Visit;
+use super::visit::{Handled, Visit};
 use super::{again, reject, respond};
 use crate::app::App;
 use crate::caller::Action;
-use crate::error::{Code, Result};
+use crate::error::Code;
 use crate::http::body::Body;
 use crate::http::pages::Moment;
 use crate::http::public_url::{link_warning, public_url};
@@ -41,11 +41,8 @@ pub(super) struct Made {
 }
 
 /// `GET`: says what a link does.
-pub(super) async fn show(request: HttpRequest, app: web::Data<App>) -> Result<HttpResponse> {
-    let visit = match Visit::of(&request, &app, Place::People).await? {
-        Ok(visit) => visit,
-        Err(response) => return Ok(*response),
-    };
+pub(super) async fn show(request: HttpRequest, app: web::Data<App>) -> Handled {
+    let visit = Visit::of(&request, &app, Place::People).await?;
     app.authorize(&visit.caller, Action::PasswordLinkCreate).await?;
     let user = users::get(&app, &visit.caller, extract::id(&request, "user_id", "person")?).await?;
     let can_send = mail::require(&app).is_ok();
@@ -59,11 +56,8 @@ pub(super) struct LinkForm {
 }
 
 /// `POST`: makes the link and shows it. The response is the page itself: a redirect would have to store the link.
-pub(super) async fn submit(request: HttpRequest, app: web::Data<App>, mut body: Body) -> Result<HttpResponse> {
-    let (visit, form) = match Visit::with_form::<LinkForm>(&request, &app, Place::People, &mut body).await? {
-        Ok(sent) => sent,
-        Err(response) => return Ok(*response),
-    };
+pub(super) async fn submit(request: HttpRequest, app: web::Data<App>, mut body: Body) -> Handled {
+    let (visit, form) = Visit::with_form::<LinkForm>(&request, &app, Place::People, &mut body).await?;
     let user_id: Id<User> = extract::id(&request, "user_id", "person")?;
     let user = users::get(&app, &visit.caller, user_id).await?;
     let base = public_url(&request, &app.config.server)?;
@@ -83,7 +77,7 @@ pub(super) async fn submit(request: HttpRequest, app: web::Data<App>, mut body: 
         Err(error) if error.code() == Code::ReauthenticationNeeded => Ok(again(&request)),
         Err(error) => match problems(&error).into_iter().next() {
             Some(problem) => Ok(reject(error, &page(None, Some(problem.message)))),
-            None => Err(error),
+            None => Err(error.into()),
         },
     }
 }

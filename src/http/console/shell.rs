@@ -4,6 +4,7 @@ use actix_web::HttpRequest;
 
 use crate::caller::{PermissionLevel, SessionHolder};
 use crate::http::pages::{Frame, assets, full_name};
+use crate::http::session;
 
 /// Where a page is in the navigation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,7 +55,14 @@ pub(super) struct Shell {
     pub(super) name: String,
     pub(super) organization: String,
     pub(super) is_owner: bool,
+    /// The page, to come back to.
+    page: String,
+    /// Whether the person has turned keyboard shortcuts off in this browser.
+    has_no_keys: bool,
 }
+
+/// The cookie of a browser in which keyboard shortcuts are turned off.
+pub(super) const NO_KEYS: &str = "__Host-Http-muster-no-keys";
 
 impl Shell {
     pub(super) fn new(request: &HttpRequest, holder: &SessionHolder, place: Place) -> Self {
@@ -64,7 +72,17 @@ impl Shell {
             name: full_name(&holder.user.name, holder.user.lastname.as_deref()),
             organization: holder.organization.name.clone(),
             is_owner: holder.permission == PermissionLevel::Owner,
+            page: request.uri().path_and_query().map(ToString::to_string).unwrap_or_default(),
+            has_no_keys: session::cookie(request, NO_KEYS).is_ok_and(|value| value.is_some()),
         }
+    }
+
+    pub(super) fn page(&self) -> &str {
+        &self.page
+    }
+
+    pub(super) const fn has_no_keys(&self) -> bool {
+        self.has_no_keys
     }
 
     /// The relative address of the console, such as `../console`.

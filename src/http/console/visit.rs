@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use actix_web::error::InternalError;
 use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpMessage, HttpRequest, HttpResponse};
 use askama::Template;
@@ -11,7 +12,7 @@ use serde::de::DeserializeOwned;
 use super::shell::{Place, Shell};
 use crate::app::App;
 use crate::caller::{Caller, SessionHolder};
-use crate::error::Result;
+use crate::error::Error;
 use crate::http::body::Body;
 use crate::http::pages::{self, Frame, Moment, Visitor};
 use crate::http::{browser, extract};
@@ -33,33 +34,56 @@ pub(super) struct SessionOver {
     pub(super) fields: Vec<(String, String)>,
 }
 
+/// Why a handler ends before its page: an error, or a response that sends the visitor elsewhere.
+pub(super) enum Stop {
+    Error(Error),
+    Response(Box<HttpResponse>),
+}
+
+/// What a handler of the console returns.
+pub(super) type Handled<T = HttpResponse> = std::result::Result<T, Stop>;
+
+impl From<Error> for Stop {
+    fn from(error: Error) -> Self {
+        Self::Error(error)
+    }
+}
+
+impl From<HttpResponse> for Stop {
+    fn from(response: HttpResponse) -> Self {
+        Self::Response(Box::new(response))
+    }
+}
+
+impl From<Stop> for actix_web::Error {
+    fn from(stop: Stop) -> Self {
+        match stop {
+            Stop::Error(error) => error.into(),
+            Stop::Response(response) => InternalError::from_response("sent elsewhere", *response).into(),
+        }
+    }
+}
+
 impl Visit {
-    /// The visitor of a page, or the response that sends others to sign in first, and back to the page.
+    /// The visitor of a page. Others are sent to sign in first, and back to the page.
     ///
     /// # Errors
     /// `cross_site`; `rate_limited`; those of the database.
-    pub(super) async fn of(
-        request: &HttpRequest,
-        app: &App,
-        place: Place,
-    ) -> Result<std::result::Result<Self, Box<HttpResponse>>> {
+    pub(super) async fn of(request: &HttpRequest, app: &App, place: Place) -> Handled<Self> {
         let page = request.uri().path_and_query().map_or("/console", |page| page.as_str());
         // A form that is sent without a session, and that is too large or of another kind, can't be returned.
         let page = if request.method() == Method::POST { request.path() } else { page };
-        let holder = match Visitor::of(request).await?.full(request, page) {
-            Ok(holder) => holder,
-            Err(response) => return Ok(Err(response)),
-        };
+        let holder = Visitor::of(request).await?.full(request, page).map_err(Stop::Response)?;
         let now = app.clock.now();
         let shell = Shell::new(request, &holder, place);
         // For errors, which are shown inside the frame.
         let caller = holder.caller(extract::origin(request), now);
         request.extensions_mut().insert(shell.clone());
         request.extensions_mut().insert(caller);
-        Ok(Ok(Self { holder, caller, now, shell }))
+        Ok(Self { holder, caller, now, shell })
     }
 
-    /// The visitor who has sent a form, and the form.
+    /// The visitor who has sent a form, and the form. Somebody whose session has ended gets the form back.
     ///
     /// # Errors
     /// As [`Visit::of`]; `unsupported_media_type`; `invalid_request` for a malformed form.
@@ -68,19 +92,17 @@ impl Visit {
         app: &App,
         place: Place,
         body: &mut Body,
-    ) -> Result<std::result::Result<(Self, T), Box<HttpResponse>>> {
-        let visit = Self::of(request, app, place).await?;
-        let visit = match visit {
-            Ok(visit) => visit,
-            // Only a form of this server's own page: what another site sends is not offered to be sent again.
-            Err(_) => {
+    ) -> Handled<(Self, T)> {
+        match Self::of(request, app, place).await {
+            Ok(visit) => Ok((visit, body.form().await?)),
+            Err(Stop::Response(_)) => {
+                // Only a form of this server's own page: what another site sends is not offered to be sent again.
                 browser::check_origin(request, true)?;
                 let fields: Vec<(String, String)> = body.form().await?;
-                return Ok(Err(Box::new(session_over(request, fields))));
+                Err(session_over(request, fields).into())
             }
-        };
-        let form = body.form().await?;
-        Ok(Ok((visit, form)))
+            Err(stop) => Err(stop),
+        }
     }
 
     /// A time, as it is shown now.

@@ -55,7 +55,7 @@ use chrono::{DateTime, Datelike, Utc};
 
 use crate::error::Error;
 
-pub(super) use visitor::{Visitor, redirect, with_return};
+pub(super) use visitor::{Visitor, redirect, redirect_back, return_to, with_return};
 
 /// What a browser may do with a page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

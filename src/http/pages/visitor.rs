@@ -90,7 +90,7 @@ pub(in crate::http) fn redirect(request: &HttpRequest, path: &str) -> HttpRespon
 }
 
 /// Sends the browser to the page that it came for, or to `/`, which leads on.
-pub(super) fn redirect_back(request: &HttpRequest, return_to: Option<&str>) -> HttpResponse {
+pub(in crate::http) fn redirect_back(request: &HttpRequest, return_to: Option<&str>) -> HttpResponse {
     match return_to {
         Some(path) => see_other(path),
         None => redirect(request, ""),
@@ -114,7 +114,7 @@ pub(in crate::http) fn with_return(path: &str, page: &str) -> String {
 
 /// A page to return to, if it is one of this server: a path that no browser takes for another host. A browser ignores tabs and
 /// line breaks in addresses, and reads `\` as `/`.
-pub(super) fn return_to(text: Option<&str>) -> Option<&str> {
+pub(in crate::http) fn return_to(text: Option<&str>) -> Option<&str> {
     let rest = text.filter(|text| text.len() <= LONGEST_RETURN)?.strip_prefix('/')?;
     let is_own = !rest.starts_with('/') && rest.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\');
     text.filter(|_| is_own)

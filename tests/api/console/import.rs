@@ -533,3 +533,19 @@ async fn broken_parameters_and_forms_are_refused() {
     assert_eq!(owner.send(bare).await.status, 403);
     assert_eq!(owner.get(&format!("{path}/rows")).await.status, 200);
 }
+
+/// The file of somebody who may not import is not read: the answer comes before the file has arrived.
+#[tokio::test]
+async fn the_file_of_a_collaborator_is_not_read() {
+    let app = spawn().await;
+    owner(&app).await;
+    user(&app, "cleo@example.com", "collaborator").await;
+    let cleo = Browser::of(&app);
+    cleo.sign_in_on_page("cleo@example.com", PASSWORD, "").await;
+    let endless = futures_util::stream::iter([Ok::<_, std::io::Error>("--end\r\n")]);
+    let endless = futures_util::StreamExt::chain(endless, futures_util::stream::pending());
+    let request = cleo.request("POST", "/console/import").header("content-type", "multipart/form-data; boundary=end");
+    let answer = cleo.send(request.body(reqwest::Body::wrap_stream(endless))).await;
+    assert_eq!((answer.status, heading(&answer)), (403, "Not permitted"));
+    assert_eq!(app.db_value::<i64>("select count(*) from drafts").await, 0);
+}

@@ -27,6 +27,21 @@ async fn the_list_shows_who_is_here_and_in_which_state() {
     assert!(nobody.text.contains("Nobody matches"), "{}", nobody.text);
 }
 
+/// Requirement U-28: shortcuts of one key can be turned off (WCAG 2.2, success criterion 2.1.4).
+#[tokio::test]
+async fn keyboard_shortcuts_are_turned_off_and_on() {
+    let app = spawn().await;
+    let owner = owner(&app).await;
+    assert!(owner.get("/console/people").await.text.contains("<html lang=\"en\">"));
+    let page = "/console/people?q=ada";
+    let off = owner.submit("/console/keys", &[("keys", "off"), ("return_to", page)]).await;
+    assert_eq!((off.status, off.header("location")), (303, page));
+    assert!(owner.get(page).await.text.contains("<html lang=\"en\" data-keys=\"off\">"));
+    let on = owner.submit("/console/keys", &[("keys", "on"), ("return_to", "//evil.example")]).await;
+    assert_eq!((on.status, on.header("location")), (303, "../"));
+    assert!(owner.get(page).await.text.contains("<html lang=\"en\">"));
+}
+
 /// Requirement U-37.
 #[tokio::test]
 async fn unknown_parameters_are_named() {

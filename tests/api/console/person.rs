@@ -124,6 +124,21 @@ async fn deleting_needs_the_typed_address_and_leaves_an_owner() {
     assert_eq!(app.owner.get(&format!("/api/v2/users/{id}")).await.status, 404);
 }
 
+/// Requirement U-47: the question says what the operation would reject.
+#[tokio::test]
+async fn what_is_not_possible_is_said_before_it_is_tried() {
+    let app = spawn().await;
+    let owner = owner(&app).await;
+    let me = app.owner.get("/api/v2/organization_collaborators/?email=ingrid@example.com").await.json();
+    let me = me["results"][0]["user_id"].as_str().unwrap().to_owned();
+    for action in ["suspend", "delete", "level"] {
+        let page = owner.get(&format!("/console/people/{me}/{action}")).await;
+        assert_eq!(page.status, 200, "{}", page.text);
+        assert!(page.text.contains("<h2 id=\"problem\">This is not possible</h2>"), "{action}: {}", page.text);
+        assert!(!page.text.contains("name=\"revision\""), "{action}: {}", page.text);
+    }
+}
+
 /// Requirement U-85.
 #[tokio::test]
 async fn a_sign_in_link_is_shown_once_and_works() {

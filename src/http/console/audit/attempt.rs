@@ -1,7 +1,8 @@
 //! Sentences about actions that were refused.
 
-use super::sentence::{Context, Line, count};
+use super::sentence::{Context, Line};
 use crate::caller::Action;
+use crate::http::console::numbers::counted;
 
 /// What could not be done, and why.
 pub(super) fn of(c: &Context<'_>, action: Action) -> (Line, Line) {
@@ -9,14 +10,14 @@ pub(super) fn of(c: &Context<'_>, action: Action) -> (Line, Line) {
     let line = Line::new(if reason == "forbidden" { "may not " } else { "could not " }).then("", attempt(c, action));
     let line = match c.number("repeated") {
         0 => line,
-        times => line.text(format!(", {} more", count(times, "time", "times"))),
+        times => line.text(format!(", {} more", counted(times, "time", "times"))),
     };
     let mut more = Line::new(why(reason));
     let findings = c.entry.details.get("findings").and_then(|findings| findings.as_object());
     let number_of_findings: u64 = findings.into_iter().flat_map(|all| all.values()).filter_map(|n| n.as_u64()).sum();
     if number_of_findings > 0 {
-        let rows = count(c.number("rows"), "row", "rows");
-        more = more.text(format!(" · {} in {rows}", count(number_of_findings, "finding", "findings")));
+        let rows = counted(c.number("rows"), "row", "rows");
+        more = more.text(format!(" · {} in {rows}", counted(number_of_findings, "finding", "findings")));
     }
     if let Some(provider) = c.detail("provider") {
         more = more.text(format!(" · through {provider}"));

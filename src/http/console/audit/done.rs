@@ -1,7 +1,8 @@
 //! Sentences about actions that were done.
 
-use super::sentence::{Context, Line, Part, count, people};
+use super::sentence::{Context, Line, Part};
 use crate::caller::Action;
+use crate::http::console::numbers::{counted, people};
 
 /// What was done, and what else is worth knowing.
 #[expect(clippy::too_many_lines, reason = "one line for each action")]
@@ -46,10 +47,10 @@ pub(super) fn of(c: &Context<'_>, action: Action) -> (Line, Line) {
         Action::KeyRevoke | Action::KeyRevokeSelf => on_target("revoked the API key "),
         Action::KeyExpirationSet => Line::new(match c.number("max_days") {
             0 => "removed the limit of how long API keys last".to_owned(),
-            days => format!("limited API keys to {}", count(days, "day", "days")),
+            days => format!("limited API keys to {}", counted(days, "day", "days")),
         }),
         Action::KeyRotateForUser => {
-            Line::new(format!("revoked {} of ", count(c.number("keys"), "API key", "API keys")))
+            Line::new(format!("revoked {} of ", counted(c.number("keys"), "API key", "API keys")))
                 .part(c.target("a person"))
         }
         Action::LoginApprove => Line::new("approved a login of the command line"),
@@ -135,11 +136,11 @@ fn created(c: &Context<'_>) -> Line {
 }
 
 fn members(c: &Context<'_>) -> String {
-    people(c.list("user_ids").len() as u64)
+    people(c.list("user_ids").len())
 }
 
 fn sessions(c: &Context<'_>) -> String {
-    count(c.number("ended_sessions"), "session", "sessions")
+    counted(c.number("ended_sessions"), "session", "sessions")
 }
 
 fn method(c: &Context<'_>) -> String {
@@ -157,7 +158,7 @@ fn method(c: &Context<'_>) -> String {
 fn ended(c: &Context<'_>) -> Line {
     let of_user = || c.detail("user_id").map_or_else(|| Part::Text("a person".into()), |id| c.object(id));
     match (c.entry.target_kind.as_deref(), c.detail("reason")) {
-        (Some("user"), _) => Line::new(format!("ended {} of ", count(c.number("sessions"), "session", "sessions")))
+        (Some("user"), _) => Line::new(format!("ended {} of ", counted(c.number("sessions"), "session", "sessions")))
             .part(c.target("a person")),
         (_, Some("signed_out")) => Line::new("signed out"),
         (_, Some("too_many")) => Line::new("signed in, which ended the oldest session of ").part(of_user()),
@@ -244,7 +245,7 @@ fn more(c: &Context<'_>, action: Action) -> Line {
         facts.push(Line::new(format!("{} ended", sessions(c))));
     }
     if c.number("revoked_keys") > 0 {
-        facts.push(Line::new(format!("{} revoked", count(c.number("revoked_keys"), "API key", "API keys"))));
+        facts.push(Line::new(format!("{} revoked", counted(c.number("revoked_keys"), "API key", "API keys"))));
     }
     facts.into_iter().fold(Line::default(), |line, fact| line.then(" · ", fact))
 }

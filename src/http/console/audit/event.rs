@@ -1,6 +1,6 @@
 //! `/console/audit/{event_id}`: an entry, with all its facts.
 
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::{HttpRequest, web};
 use askama::Template;
 use chrono::{SecondsFormat, TimeDelta};
 use serde_json::Value;
@@ -9,10 +9,9 @@ use super::attempt::why;
 use super::sentence::{Context, Part, Sentence};
 use crate::app::App;
 use crate::audit::{self, Entry, Outcome};
-use crate::error::Result;
 use crate::http::console::respond;
 use crate::http::console::shell::{Place, Shell};
-use crate::http::console::visit::Visit;
+use crate::http::console::visit::{Handled, Visit};
 use crate::http::extract;
 use crate::http::pages::Moment;
 use crate::id::{Event, Id};
@@ -62,11 +61,8 @@ impl EventPage {
 }
 
 /// `GET /console/audit/{event_id}`.
-pub(in crate::http::console) async fn show(request: HttpRequest, app: web::Data<App>) -> Result<HttpResponse> {
-    let visit = match Visit::of(&request, &app, Place::Audit).await? {
-        Ok(visit) => visit,
-        Err(response) => return Ok(*response),
-    };
+pub(in crate::http::console) async fn show(request: HttpRequest, app: web::Data<App>) -> Handled {
+    let visit = Visit::of(&request, &app, Place::Audit).await?;
     extract::query::<NoQuery>(&request)?;
     let event_id: Id<Event> = extract::id(&request, "event_id", "audit event")?;
     let entry = audit::get(&app, &visit.caller, event_id).await?;

@@ -14,7 +14,7 @@ use crate::audit::{self, Filter};
 use crate::caller::{Action, Caller};
 use crate::error::{Error, Result};
 use crate::http::console::shell::Place;
-use crate::http::console::visit::Visit;
+use crate::http::console::visit::{Handled, Visit};
 use crate::http::extract;
 use crate::id::{Event, Id};
 use crate::page::PageRequest;
@@ -117,17 +117,14 @@ impl Rest {
 }
 
 /// `GET /console/audit/export`.
-pub(in crate::http::console) async fn download(request: HttpRequest, app: web::Data<App>) -> Result<HttpResponse> {
-    let visit = match Visit::of(&request, &app, Place::Audit).await? {
-        Ok(visit) => visit,
-        Err(response) => return Ok(*response),
-    };
+pub(in crate::http::console) async fn download(request: HttpRequest, app: web::Data<App>) -> Handled {
+    let visit = Visit::of(&request, &app, Place::Audit).await?;
     app.authorize(&visit.caller, Action::AuditList).await?;
     let query: AuditQuery = extract::query(&request)?;
     let format = match query.format.as_deref() {
         Some("jsonl") => Format::JsonLines,
         Some("csv") => Format::Csv,
-        _ => return Err(Error::invalid("`format` must be `jsonl` or `csv`")),
+        _ => return Err(Error::invalid("`format` must be `jsonl` or `csv`").into()),
     };
     let rest = Rest { app, caller: visit.caller, filter: query.filter()?, after: None, format };
     // The first piece is read before the response begins, so that its errors become pages.

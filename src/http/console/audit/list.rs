@@ -1,17 +1,17 @@
 //! `/console/audit`: the audit log.
 
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::{HttpRequest, web};
 use askama::Template;
 
 use super::form::{AuditQuery, Chip, Choice};
 use super::log::{Day, days};
-use super::sentence::number;
 use crate::app::App;
 use crate::audit;
 use crate::caller::Caller;
 use crate::error::{Code, Error, Result};
+use crate::http::console::numbers::{counted, number};
 use crate::http::console::shell::{Place, Shell};
-use crate::http::console::visit::Visit;
+use crate::http::console::visit::{Handled, Visit};
 use crate::http::console::{reject, respond};
 use crate::http::{extract, pages};
 use crate::page::Slice;
@@ -68,11 +68,8 @@ impl AuditPage {
 }
 
 /// `GET /console/audit`.
-pub(in crate::http::console) async fn show(request: HttpRequest, app: web::Data<App>) -> Result<HttpResponse> {
-    let visit = match Visit::of(&request, &app, Place::Audit).await? {
-        Ok(visit) => visit,
-        Err(response) => return Ok(*response),
-    };
+pub(in crate::http::console) async fn show(request: HttpRequest, app: web::Data<App>) -> Handled {
+    let visit = Visit::of(&request, &app, Place::Audit).await?;
     let query: AuditQuery = extract::query(&request)?;
     let read = read(&app, &visit.caller, &query).await;
     let mut page = AuditPage::new(visit.shell, query);
@@ -83,7 +80,7 @@ pub(in crate::http::console) async fn show(request: HttpRequest, app: web::Data<
             page.problem = Some(pages::sentence(&error.to_string()));
             return Ok(reject(error, &page));
         }
-        Err(error) => return Err(error),
+        Err(error) => return Err(error.into()),
     };
     page.days = days(&slice.rows, &names, visit.now);
     page.summary = summary(&page.days);
@@ -103,7 +100,7 @@ async fn read(app: &App, caller: &Caller, query: &AuditQuery) -> Result<(Slice<a
 fn summary(days: &[Day]) -> String {
     let rows = days.iter().flat_map(|day| &day.rows);
     let (lines, folded) = rows.fold((0, 0), |(lines, folded), row| (lines + 1, folded + row.folded as u64));
-    let lines = super::sentence::count(lines, "entry", "entries");
+    let lines = counted(lines, "entry", "entries");
     match folded {
         0 => lines,
         folded => format!("{lines}, with {} folded in", number(folded)),

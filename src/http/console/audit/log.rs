@@ -7,9 +7,10 @@
 
 use chrono::{DateTime, Datelike, SecondsFormat, Utc};
 
-use super::sentence::{Context, Line, Sentence, number};
+use super::sentence::{Context, Line, Sentence};
 use crate::audit::{Entry, Names};
 use crate::caller::Action;
+use crate::http::console::numbers::number;
 use crate::id::{Event, Id};
 
 /// The lines of a day.
@@ -99,7 +100,7 @@ fn row(group: &[Entry], names: &Names) -> Option<Row> {
             sentence.more = objects.then(" · ", sentence.more);
         }
         None if folded > 0 => {
-            let more = Line::new(format!("and {} more at once", number(folded as u64)));
+            let more = Line::new(format!("and {} more at once", number(folded)));
             sentence.more = more.then(" · ", sentence.more);
         }
         _ => (),

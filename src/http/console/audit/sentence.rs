@@ -15,6 +15,7 @@ use serde_json::Value;
 use super::{attempt, done};
 use crate::audit::{ActorKind, Entry, Names, Outcome};
 use crate::caller::{Action, Source};
+use crate::http::console::numbers::number;
 
 /// A part of a sentence.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -230,32 +231,10 @@ impl Context<'_> {
         }
         match ids.len().saturating_sub(SHOWN) {
             0 => line,
-            further => line.text(format!(" and {} more", number(further as u64))),
+            further => line.text(format!(" and {} more", number(further))),
         }
     }
 }
 
 /// How many objects of a list are named.
 const SHOWN: usize = 3;
-
-/// A number as people read it.
-pub(in crate::http::console) fn number(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
-/// A number of things.
-pub(in crate::http::console) fn count(of: u64, one: &str, many: &str) -> String {
-    format!("{} {}", number(of), if of == 1 { one } else { many })
-}
-
-pub(super) fn people(of: u64) -> String {
-    count(of, "person", "people")
-}

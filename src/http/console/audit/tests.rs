@@ -8,10 +8,11 @@ use uuid::Uuid;
 
 use super::attempt::why;
 use super::log::days;
-use super::sentence::{Sentence, number};
+use super::sentence::Sentence;
 use crate::audit::{ActorKind, Entry, Event, Names, Outcome, Target};
 use crate::caller::{Action, PermissionLevel, Scope, Scopes, Stage};
 use crate::error::Code;
+use crate::http::console::numbers::number;
 use crate::id::{Id, Kind};
 use crate::sso::DenialClass;
 

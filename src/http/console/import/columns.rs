@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use actix_web::http::StatusCode;
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::{HttpRequest, web};
 use askama::Template;
 
 use super::{Head, Step, describe, field_label, next};
@@ -12,6 +12,7 @@ use crate::error::{Error, Result};
 use crate::field::UserField;
 use crate::http::body::Body;
 use crate::http::console::shell::Shell;
+use crate::http::console::visit::Handled;
 use crate::http::console::{respond, respond_with};
 use crate::http::pages;
 use crate::users_file::{Meaning, Recognized, Sheet, SheetColumn};
@@ -111,29 +112,17 @@ fn choice(field: UserField) -> String {
 }
 
 /// `GET /console/import/{draft_id}/columns`.
-pub(in crate::http::console) async fn show(request: HttpRequest, app: web::Data<App>) -> Result<HttpResponse> {
-    match Step::of(&request, &app.into_inner()).await? {
-        Ok(step) => Ok(respond(&page(step, Vec::new()))),
-        Err(response) => Ok(*response),
-    }
+pub(in crate::http::console) async fn show(request: HttpRequest, app: web::Data<App>) -> Handled {
+    let step = Step::of(&request, &app.into_inner()).await?;
+    Ok(respond(&page(step, Vec::new())))
 }
 
 /// `POST /console/import/{draft_id}/columns`.
-pub(in crate::http::console) async fn submit(
-    request: HttpRequest,
-    app: web::Data<App>,
-    mut body: Body,
-) -> Result<HttpResponse> {
+pub(in crate::http::console) async fn submit(request: HttpRequest, app: web::Data<App>, mut body: Body) -> Handled {
     let app = app.into_inner();
-    let sent = Step::with_form::<Vec<(String, String)>>(&request, &app, &mut body).await?;
-    let (mut step, form) = match sent {
-        Ok(sent) => sent,
-        Err(response) => return Ok(*response),
-    };
+    let (mut step, form) = Step::with_form::<Vec<(String, String)>>(&request, &app, &mut body).await?;
     let mut form: BTreeMap<String, String> = form.into_iter().collect();
-    if let Some(page) = step.overtaken(revision(&mut form)?) {
-        return Ok(page);
-    }
+    step.expect(revision(&mut form)?)?;
     let sheet = &mut step.opened.import.sheet;
     choose(sheet, form)?;
     let problems = problems(sheet);
@@ -142,10 +131,8 @@ pub(in crate::http::console) async fn submit(
         return Ok(respond_with(StatusCode::UNPROCESSABLE_ENTITY, &page(step, problems)));
     }
     let path = step.path();
-    match step.save(&app).await? {
-        Ok(opened) => Ok(pages::redirect(&request, &format!("{path}/{}", next(&opened)))),
-        Err(response) => Ok(*response),
-    }
+    let opened = step.save(&app).await?;
+    Ok(pages::redirect(&request, &format!("{path}/{}", next(&opened))))
 }
 
 /// The revision of a form.

@@ -1,7 +1,7 @@
 //! Choosing a file, or pasting a list.
 
 use actix_web::http::StatusCode;
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::{HttpRequest, web};
 use askama::Template;
 use serde::Deserialize;
 
@@ -12,7 +12,7 @@ use crate::drafts::{self, DraftKey, DraftKind};
 use crate::error::{Error, Result};
 use crate::http::body::Body;
 use crate::http::console::shell::{Place, Shell};
-use crate::http::console::visit::Visit;
+use crate::http::console::visit::{Handled, Visit};
 use crate::http::console::{respond, respond_with};
 use crate::http::pages::{self, Moment};
 use crate::http::{extract, session};
@@ -79,28 +79,18 @@ async fn page(app: &App, visit: Visit, key: Option<&DraftKey>, problem: Option<P
 }
 
 /// `GET /console/import`.
-pub(in crate::http::console) async fn show(request: HttpRequest, app: web::Data<App>) -> Result<HttpResponse> {
-    let visit = match Visit::of(&request, &app, Place::Import).await? {
-        Ok(visit) => visit,
-        Err(response) => return Ok(*response),
-    };
+pub(in crate::http::console) async fn show(request: HttpRequest, app: web::Data<App>) -> Handled {
+    let visit = Visit::of(&request, &app, Place::Import).await?;
     let query: Query = extract::query(&request)?;
     let page = page(&app, visit, session::draft_key(&request).as_ref(), None).await?;
     Ok(respond(&FilePage { is_discarded: query.done.as_deref() == Some("discarded"), ..page }))
 }
 
 /// `POST /console/import`.
-pub(in crate::http::console) async fn submit(
-    request: HttpRequest,
-    app: web::Data<App>,
-    mut body: Body,
-) -> Result<HttpResponse> {
+pub(in crate::http::console) async fn submit(request: HttpRequest, app: web::Data<App>, mut body: Body) -> Handled {
     let app = app.into_inner();
     // The body of somebody who may not import is not read.
-    let visit = match Visit::of(&request, &app, Place::Import).await? {
-        Ok(visit) => visit,
-        Err(response) => return Ok(*response),
-    };
+    let visit = Visit::of(&request, &app, Place::Import).await?;
     app.authorize(&visit.caller, Action::UserBatchCreate).await?;
     let upload = body.upload().await?;
     let key = session::draft_key(&request).unwrap_or_else(DraftKey::generate);
@@ -120,7 +110,7 @@ pub(in crate::http::console) async fn submit(
             imports::save(&app, &visit.caller, &key, *opened).await?
         }
         Opened::Import(opened) => *opened,
-        Opened::Created(_) => return Err(Error::internal("a new draft that is finished")),
+        Opened::Created(_) => return Err(Error::internal("a new draft that is finished").into()),
     };
     let mut response = pages::redirect(&request, &location(&app, &visit, &opened).await?);
     session::add(&mut response, session::DRAFT, key.text().expose(), drafts::LIFETIME);

@@ -22,7 +22,6 @@ pub(super) mod review;
 pub(super) mod rows;
 pub(super) mod wrong;
 
-use std::borrow::Borrow;
 use std::sync::Arc;
 
 use actix_web::http::StatusCode;
@@ -30,13 +29,14 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use askama::Template;
 use serde::de::DeserializeOwned;
 
+use super::numbers::{counted, number};
 use super::shell::{Place, Shell};
-use super::visit::Visit;
+use super::visit::{Handled, Visit};
 use super::{respond, respond_with};
 use crate::app::App;
 use crate::batches::{self, BatchState, BatchSummary};
 use crate::drafts::{self, DraftKey, DraftKind};
-use crate::error::{Code, Error, Result};
+use crate::error::{Code, Error};
 use crate::field::UserField;
 use crate::http::body::Body;
 use crate::http::pages::{self, Moment};
@@ -52,16 +52,11 @@ struct Step {
     opened: OpenImport,
 }
 
-/// A step, or the response that sends the visitor elsewhere.
-type Stepped<T> = Result<std::result::Result<T, Box<HttpResponse>>>;
-
 impl Step {
     /// Opens the list of a request. A list whose people were created leads to their batch.
-    async fn of(request: &HttpRequest, app: &Arc<App>) -> Stepped<Self> {
-        match Visit::of(request, app, Place::Import).await? {
-            Ok(visit) => Self::open(request, app, visit).await,
-            Err(response) => Ok(Err(response)),
-        }
+    async fn of(request: &HttpRequest, app: &Arc<App>) -> Handled<Self> {
+        let visit = Visit::of(request, app, Place::Import).await?;
+        Self::open(request, app, visit).await
     }
 
     /// As [`Step::of`], for a form.
@@ -69,18 +64,15 @@ impl Step {
         request: &HttpRequest,
         app: &Arc<App>,
         body: &mut Body,
-    ) -> Stepped<(Self, T)> {
-        let (visit, form) = match Visit::with_form(request, app, Place::Import, body).await? {
-            Ok(sent) => sent,
-            Err(response) => return Ok(Err(response)),
-        };
-        Ok(Self::open(request, app, visit).await?.map(|step| (step, form)))
+    ) -> Handled<(Self, T)> {
+        let (visit, form) = Visit::with_form(request, app, Place::Import, body).await?;
+        Ok((Self::open(request, app, visit).await?, form))
     }
 
-    async fn open(request: &HttpRequest, app: &Arc<App>, visit: Visit) -> Stepped<Self> {
+    async fn open(request: &HttpRequest, app: &Arc<App>, visit: Visit) -> Handled<Self> {
         let draft_id: Id<Draft> = extract::id(request, "draft_id", "list")?;
         let key = session::draft_key(request);
-        let to_batch = |batch_id| Ok(Err(Box::new(pages::redirect(request, &format!("console/batches/{batch_id}")))));
+        let to_batch = |batch_id| Err(pages::redirect(request, &format!("console/batches/{batch_id}")).into());
         let opened = match imports::open(app, &visit.caller, key.as_ref(), draft_id).await? {
             Opened::Created(batch_id) => return to_batch(batch_id),
             Opened::Import(opened) => *opened,
@@ -96,22 +88,23 @@ impl Step {
                 BatchState::Failed | BatchState::Cancelled => {}
             }
         }
-        Ok(Ok(Self { visit, key, opened }))
+        Ok(Self { visit, key, opened })
     }
 
-    /// The page of a form that another tab has overtaken; `None` if none has.
-    fn overtaken(&self, revision: i64) -> Option<HttpResponse> {
-        (self.opened.draft.revision != revision)
-            .then(|| overtaken(self.visit.shell.clone(), self.opened.draft.draft_id))
+    /// Ends the handling of a form that another tab has overtaken.
+    fn expect(&self, revision: i64) -> Handled<()> {
+        match self.opened.draft.revision == revision {
+            true => Ok(()),
+            false => Err(overtaken(self.visit.shell.clone(), self.opened.draft.draft_id).into()),
+        }
     }
 
     /// Checks the list and keeps it.
-    async fn save(self, app: &Arc<App>) -> Stepped<OpenImport> {
+    async fn save(self, app: &Arc<App>) -> Handled<OpenImport> {
         let draft_id = self.opened.draft.draft_id;
         match imports::save(app, &self.visit.caller, &self.key, self.opened).await {
-            Ok(opened) => Ok(Ok(opened)),
-            Err(error) if error.code() == Code::Conflict => Ok(Err(Box::new(overtaken(self.visit.shell, draft_id)))),
-            Err(error) => Err(error),
+            Err(error) if error.code() == Code::Conflict => Err(overtaken(self.visit.shell, draft_id).into()),
+            saved => Ok(saved?),
         }
     }
 
@@ -173,12 +166,9 @@ pub(super) struct AgainPage {
 }
 
 /// `GET /console/import/{draft_id}`: whether the file was imported before; otherwise the next step.
-pub(super) async fn overview(request: HttpRequest, app: web::Data<App>) -> Result<HttpResponse> {
+pub(super) async fn overview(request: HttpRequest, app: web::Data<App>) -> Handled {
     let app = app.into_inner();
-    let step = match Step::of(&request, &app).await? {
-        Ok(step) => step,
-        Err(response) => return Ok(*response),
-    };
+    let step = Step::of(&request, &app).await?;
     let next = next(&step.opened);
     match imports::earlier(&app, &step.visit.caller, &step.opened.import.sheet).await? {
         Some(batch) => {
@@ -190,12 +180,9 @@ pub(super) async fn overview(request: HttpRequest, app: web::Data<App>) -> Resul
 }
 
 /// `POST /console/import/{draft_id}/discard`.
-pub(super) async fn discard(request: HttpRequest, app: web::Data<App>, mut body: Body) -> Result<HttpResponse> {
+pub(super) async fn discard(request: HttpRequest, app: web::Data<App>, mut body: Body) -> Handled {
     let sent = Visit::with_form::<Vec<(String, String)>>(&request, &app, Place::Import, &mut body).await?;
-    let (visit, _) = match sent {
-        Ok(sent) => sent,
-        Err(response) => return Ok(*response),
-    };
+    let (visit, _) = sent;
     let draft_id = extract::id(&request, "draft_id", "list")?;
     drafts::discard(&app, &visit.caller, DraftKind::Import, draft_id).await?;
     Ok(pages::redirect(&request, "console/import?done=discarded"))
@@ -250,24 +237,6 @@ fn describe(sheet: &Sheet) -> String {
     };
     let header = if sheet.has_header { "" } else { ", no header" };
     format!("{format}{encoding}{header} · {}{blank}", counted(sheet.rows.len(), "row", "rows"))
-}
-
-/// A number with its noun.
-fn counted(count: usize, one: &str, many: &str) -> String {
-    if count == 1 { format!("1 {one}") } else { format!("{} {many}", number(count)) }
-}
-
-/// A number with commas between the thousands. Templates pass references.
-fn number(number: impl Borrow<usize>) -> String {
-    let digits = number.borrow().to_string();
-    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place) % 3 == 0 {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }
 
 /// What a field is called on pages.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::{HttpRequest, web};
 use askama::Template;
 use serde::Deserialize;
 use serde_json::Value;
@@ -11,12 +11,14 @@ use super::{Head, Step, counted};
 use crate::app::App;
 use crate::batches::BatchSummary;
 use crate::caller::Action;
-use crate::error::{Code, Error, Result};
+use crate::error::{Code, Error};
 use crate::http::body::Body;
 use crate::http::console::shell::Shell;
+use crate::http::console::visit::Handled;
 use crate::http::console::{again, reject, respond};
 use crate::http::pages::{self, Moment};
 use crate::imports::{self, Checked, Import, PlanSummary};
+use crate::shell;
 use crate::users_file::{Meaning, Recognized, Sheet};
 
 #[derive(Template)]
@@ -92,33 +94,21 @@ fn failure(batch: &BatchSummary) -> String {
 
 /// The command that creates the same users.
 fn command(sheet: &Sheet, name: &str) -> String {
-    let mut command = format!("muster user batch-create -f {}", quoted(name));
+    let mut command = format!("muster user batch-create -f {}", shell::quote(name));
     for column in sheet.columns.iter().filter(|column| column.recognized != Recognized::ByName) {
         let option = match &column.meaning {
-            Meaning::LeftOut => format!(" --ignore {}", quoted(&column.name)),
-            meaning => format!(" --map {}", quoted(&format!("{}={}", column.name, meaning.text()))),
+            Meaning::LeftOut => format!(" --ignore {}", shell::quote(&column.name)),
+            meaning => format!(" --map {}", shell::quote(&format!("{}={}", column.name, meaning.text()))),
         };
         command.push_str(&option);
     }
     command
 }
 
-/// An argument for a POSIX shell.
-fn quoted(word: &str) -> String {
-    let is_plain = |c: char| c.is_alphanumeric() || "_-./+=".contains(c);
-    match !word.starts_with('-') && !word.is_empty() && word.chars().all(is_plain) {
-        true => word.to_owned(),
-        false => format!("'{}'", word.replace('\'', r"'\''")),
-    }
-}
-
 /// `GET /console/import/{draft_id}/review`.
-pub(in crate::http::console) async fn show(request: HttpRequest, app: web::Data<App>) -> Result<HttpResponse> {
+pub(in crate::http::console) async fn show(request: HttpRequest, app: web::Data<App>) -> Handled {
     let app = app.into_inner();
-    let step = match Step::of(&request, &app).await? {
-        Ok(step) => step,
-        Err(response) => return Ok(*response),
-    };
+    let step = Step::of(&request, &app).await?;
     match page(&app, step, None).await {
         Ok(page) => Ok(respond(&page)),
         Err(path) => Ok(pages::redirect(&request, &path)),
@@ -135,19 +125,10 @@ struct Form {
 }
 
 /// `POST /console/import/{draft_id}/review`: creates the people.
-pub(in crate::http::console) async fn submit(
-    request: HttpRequest,
-    app: web::Data<App>,
-    mut body: Body,
-) -> Result<HttpResponse> {
+pub(in crate::http::console) async fn submit(request: HttpRequest, app: web::Data<App>, mut body: Body) -> Handled {
     let app = app.into_inner();
-    let (step, form) = match Step::with_form::<Form>(&request, &app, &mut body).await? {
-        Ok(sent) => sent,
-        Err(response) => return Ok(*response),
-    };
-    if let Some(page) = step.overtaken(form.revision) {
-        return Ok(page);
-    }
+    let (step, form) = Step::with_form::<Form>(&request, &app, &mut body).await?;
+    step.expect(form.revision)?;
     let planned = step.opened.import.checked.as_ref().and_then(|checked| checked.planned.as_ref());
     let Some(planned) = planned else { return Ok(pages::redirect(&request, &format!("{}/rows", step.path()))) };
     let is_confirmed =
@@ -169,11 +150,9 @@ pub(in crate::http::console) async fn submit(
         Ok(batch_id) => Ok(pages::redirect(&request, &format!("console/batches/{batch_id}"))),
         // Something has changed since the list was checked: it is checked again.
         Err(error) if matches!(error.code(), Code::PlanChanged | Code::BatchConflict | Code::BatchRejected) => {
-            match step.save(&app).await? {
-                Ok(opened) => Ok(pages::redirect(&request, &format!("{path}/{}", super::next(&opened)))),
-                Err(response) => Ok(*response),
-            }
+            let opened = step.save(&app).await?;
+            Ok(pages::redirect(&request, &format!("{path}/{}", super::next(&opened))))
         }
-        Err(error) => Err(error),
+        Err(error) => Err(error.into()),
     }
 }

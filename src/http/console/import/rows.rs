@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::{HttpRequest, web};
 use askama::Template;
 use serde::Deserialize;
 
@@ -11,10 +11,11 @@ use super::grid::{Grid, Show, rows_with};
 use super::{Head, Step, counted, number};
 use crate::app::App;
 use crate::caller::{Action, PermissionLevel};
-use crate::error::{Error, Result};
+use crate::error::Error;
 use crate::http::body::Body;
 use crate::http::console::respond;
 use crate::http::console::shell::Shell;
+use crate::http::console::visit::Handled;
 use crate::http::{extract, pages};
 
 #[derive(Template)]
@@ -57,11 +58,8 @@ struct Query {
 }
 
 /// `GET /console/import/{draft_id}/rows`.
-pub(in crate::http::console) async fn show(request: HttpRequest, app: web::Data<App>) -> Result<HttpResponse> {
-    let step = match Step::of(&request, &app.into_inner()).await? {
-        Ok(step) => step,
-        Err(response) => return Ok(*response),
-    };
+pub(in crate::http::console) async fn show(request: HttpRequest, app: web::Data<App>) -> Handled {
+    let step = Step::of(&request, &app.into_inner()).await?;
     let query: Query = extract::query(&request)?;
     let unknown = || Error::invalid("`show` must be `fix`, `check` or `all`");
     let show = Show::parse(&query.show).ok_or_else(unknown)?;
@@ -112,27 +110,14 @@ fn page(step: Step, show: Show, after: Option<usize>) -> RowsPage {
 }
 
 /// `POST /console/import/{draft_id}/rows`.
-pub(in crate::http::console) async fn submit(
-    request: HttpRequest,
-    app: web::Data<App>,
-    mut body: Body,
-) -> Result<HttpResponse> {
+pub(in crate::http::console) async fn submit(request: HttpRequest, app: web::Data<App>, mut body: Body) -> Handled {
     let app = app.into_inner();
-    let sent = Step::with_form::<Vec<(String, String)>>(&request, &app, &mut body).await?;
-    let (mut step, form) = match sent {
-        Ok(sent) => sent,
-        Err(response) => return Ok(*response),
-    };
+    let (mut step, form) = Step::with_form::<Vec<(String, String)>>(&request, &app, &mut body).await?;
     let corrections = Corrections::parse(form)?;
-    if let Some(page) = step.overtaken(corrections.revision) {
-        return Ok(page);
-    }
+    step.expect(corrections.revision)?;
     corrections.apply(&mut step.opened.import);
     let path = step.path();
-    let opened = match step.save(&app).await? {
-        Ok(opened) => opened,
-        Err(response) => return Ok(*response),
-    };
+    let opened = step.save(&app).await?;
     let is_right = opened.import.checked.is_some_and(|checked| checked.findings.is_empty());
     let next = match (corrections.goes_on() && is_right, Show::parse(&corrections.show)) {
         (true, _) => "review",

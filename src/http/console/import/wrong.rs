@@ -5,15 +5,13 @@ use actix_web::{HttpRequest, HttpResponse, web};
 
 use super::Step;
 use crate::app::App;
-use crate::error::{Error, Result};
+use crate::error::Error;
+use crate::http::console::visit::Handled;
 use crate::users_file::{Shown, escape_formula};
 
 /// `GET /console/import/{draft_id}/wrong.csv`.
-pub(in crate::http::console) async fn show(request: HttpRequest, app: web::Data<App>) -> Result<HttpResponse> {
-    let step = match Step::of(&request, &app.into_inner()).await? {
-        Ok(step) => step,
-        Err(response) => return Ok(*response),
-    };
+pub(in crate::http::console) async fn show(request: HttpRequest, app: web::Data<App>) -> Handled {
+    let step = Step::of(&request, &app.into_inner()).await?;
     let import = &step.opened.import;
     let sheet = &import.sheet;
     let mut writer = csv::Writer::from_writer(Vec::new());

@@ -1,0 +1,133 @@
+//! The console while clients leave, access ends, and other instances continue.
+
+use muster::clock::Clock;
+use serde_json::{Value, json};
+
+use crate::support::browser::Browser;
+use crate::support::gate::{Gate, eventually};
+use crate::support::server::{ServerProcess, muster, url};
+use crate::support::{Answer, TestApp, migrated_database, sso};
+
+/// An instance that is held at a step, another one, and an owner in a browser at the first.
+async fn held_at(step: &'static str) -> (Gate, ServerProcess, TestApp, Browser, String) {
+    let (database, gate) = (migrated_database().await, Gate::open(step));
+    let other = TestApp::spawn_on(database.clone(), Clock::System, |_| {}).await;
+    let held = ServerProcess::start(muster().env("MUSTER_DATABASE__URL", url(&database)).envs([gate.variable()]));
+    let ingrid = json!([{
+        "name": "Ingrid", "email": "ingrid@example.com", "password": "", "is_sso_user": false, "permission_level": "owner",
+    }]);
+    assert_eq!(other.owner.create(&ingrid).await.status, 200);
+    let user_id: String = id(&other, "ingrid@example.com").await;
+    let browser = other.signed_in_by_link("ingrid@example.com").await.at(held.address);
+    (gate, held, other, browser, user_id)
+}
+
+async fn id(app: &TestApp, email: &str) -> String {
+    let found = app.owner.get(&format!("/api/v2/organization_collaborators/?email={email}")).await.json();
+    found["results"][0]["user_id"].as_str().unwrap().to_owned()
+}
+
+fn target(answer: &Answer) -> String {
+    assert_eq!(answer.status, 303, "{}", answer.text);
+    format!("/{}", answer.header("location").trim_start_matches("../"))
+}
+
+fn revision(page: &Answer) -> String {
+    page.text.split_once("name=\"revision\" value=\"").unwrap().1.split('"').next().unwrap().to_owned()
+}
+
+/// Two people, selected to be suspended: the path of the review, and the form.
+async fn selected(app: &TestApp, browser: &Browser) -> (String, String) {
+    assert_eq!(app.owner.create(&json!([sso("a@example.com"), sso("b@example.com")])).await.status, 200);
+    let users = [id(app, "a@example.com").await, id(app, "b@example.com").await];
+    let fields = [("user", users[0].as_str()), ("user", users[1].as_str()), ("action", "suspend")];
+    let review = target(&browser.submit("/console/people", &fields).await);
+    let page = browser.get(&review).await;
+    (review, revision(&page))
+}
+
+async fn suspended(app: &TestApp) -> i64 {
+    app.db_value("select count(*) from users where status = 'suspended' and is_sso_user").await
+}
+
+/// A client that leaves while people are suspended finds what came of it, and sending the form again does nothing twice.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_leaves_finds_what_came_of_its_action() {
+    let (gate, _held, other, browser, _) = held_at("bulk::acted").await;
+    let (review, revision) = selected(&other, &browser).await;
+    gate.close();
+    let leaving = tokio::spawn({
+        let (browser, review, revision) = (browser.clone(), review.clone(), revision.clone());
+        async move { browser.submit(&review, &[("revision", &revision)]).await }
+    });
+    gate.reached().await;
+    leaving.abort();
+    let _ = leaving.await;
+    // At another instance meanwhile.
+    let elsewhere = browser.at(other.address);
+    let page = elsewhere.get(&review).await;
+    assert!(page.text.contains("This was begun, and has not ended"), "{}", page.text);
+    gate.release();
+    eventually("the outcome is kept", async || {
+        elsewhere.get(&review).await.text.contains("<h1>2 people suspended</h1>")
+    })
+    .await;
+    assert_eq!(suspended(&other).await, 2);
+    assert_eq!(browser.submit(&review, &[("revision", &revision)]).await.status, 303);
+    let events = other.owner.get("/api/v2/audit/events?action=user.batch_suspend").await.json();
+    assert_eq!(events["results"].as_array().map(Vec::len), Some(1), "{events}");
+}
+
+/// An owner who is suspended at another instance while their action is written changes nobody.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_owner_who_loses_access_meanwhile_changes_nobody() {
+    let (gate, _held, other, browser, owner) = held_at("change::written").await;
+    let (review, revision) = selected(&other, &browser).await;
+    gate.close();
+    let acting = tokio::spawn({
+        let (browser, review) = (browser.clone(), review.clone());
+        async move { browser.submit(&review, &[("revision", &revision)]).await }
+    });
+    gate.reached().await;
+    let path = format!("/api/v2/users/{owner}/suspend");
+    let suspending = tokio::spawn({
+        let actor = other.owner.clone();
+        async move { actor.post(&path, &Value::Null).await }
+    });
+    // It waits for the action, or the action sees it: in either order, only one of them takes place.
+    gate.release();
+    let (acted, suspending) = (acting.await.unwrap(), suspending.await.unwrap());
+    assert_eq!(suspending.status, 200, "{}", suspending.text);
+    match acted.status {
+        // It was committed before.
+        303 => assert_eq!(suspended(&other).await, 2),
+        401 => assert_eq!(suspended(&other).await, 0),
+        other => panic!("{other}: {}", acted.text),
+    }
+    assert_eq!(browser.get(&review).await.status, 303, "the session is over");
+}
+
+/// Requirement U-106: a draft that was begun at one instance is corrected and created at another one.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_import_is_continued_at_another_instance() {
+    let (_gate, _held, other, here, _) = held_at("bulk::acted").await;
+    let file = "name,email,is_sso_user\nAda,ada@example.com,true\nEve,eve@example.com,true\n";
+    let head = "--end\r\nContent-Disposition: form-data; name=\"file\"; filename=\"people.csv\"\r\n\r\n";
+    let body = format!("{head}{file}\r\n--end--\r\n");
+    let request = here.request("POST", "/console/import").header("content-type", "multipart/form-data; boundary=end");
+    let rows = target(&here.send(request.body(body)).await);
+    let there = here.at(other.address);
+    let page = there.get(&rows).await;
+    assert_eq!(page.status, 200, "{}", page.text);
+    let list = rows.split("/rows").next().unwrap().trim_end_matches("/review").to_owned();
+    let review = there.get(&format!("{list}/review")).await;
+    assert_eq!(review.status, 200, "{}", review.text);
+    let created =
+        target(&there.submit(&format!("{list}/review"), &[("revision", &revision(&review)), ("domains", "yes")]).await);
+    assert!(created.starts_with("/console/batches/bat_"), "{created}");
+    // The first instance leads to the batch, whichever page of the list is opened.
+    assert_eq!(target(&here.get(&list).await), created);
+    assert_eq!(target(&here.get(&format!("{list}/review")).await), created);
+    let page = here.get(&created).await;
+    assert!(page.text.contains("<strong>2 people were created.</strong>"), "{}", page.text);
+}
