@@ -118,7 +118,7 @@ async fn form(app: &TestApp, path: &str) -> Change {
             (path.replace("{identity_id}", &linked(app).await), String::new())
         }
         "/login/{otp}" => (with_ids(app, path, "login_approve").await, "answer=approve".to_owned()),
-        "/console/keys" => (path.to_owned(), "keys=off&return_to=/console".to_owned()),
+        "/console/shortcuts" => (path.to_owned(), "keys=off&return_to=/console".to_owned()),
         "/console/people" => (path.to_owned(), format!("action=suspend&user={}", person(app).await)),
         // Only denials: what follows needs a draft of the browser.
         draft if is_of_draft(draft) => (path.replace("{draft_id}", "dra_01k9h6m3x0e8wbz1v5n7q2r4t6"), "x=y".to_owned()),

@@ -78,7 +78,7 @@ pub(super) fn routes(config: &mut ServiceConfig) {
     config.service(resource("/", vec![endpoint(Read, root)]));
     config.service(resource("/collaborators", vec![endpoint(Read, collaborators)]));
     config.service(resource("/console", vec![endpoint(Read, overview::show)]));
-    config.service(resource("/console/keys", vec![endpoint(PostForm, turn_keys)]));
+    config.service(resource("/console/shortcuts", vec![endpoint(PostForm, turn_shortcuts)]));
     config.service(resource("/console/find", vec![endpoint(Read, find::show)]));
     config.service(resource("/console/people", vec![endpoint(Read, people::show), endpoint(PostForm, bulk::begin)]));
     config.service(resource(
@@ -165,8 +165,8 @@ struct Keys {
     return_to: String,
 }
 
-/// `POST /console/keys`: turns keyboard shortcuts on or off in this browser.
-async fn turn_keys(request: HttpRequest, app: web::Data<App>, mut body: Body) -> Handled {
+/// `POST /console/shortcuts`: turns keyboard shortcuts on or off in this browser.
+async fn turn_shortcuts(request: HttpRequest, app: web::Data<App>, mut body: Body) -> Handled {
     let (_, form) = Visit::with_form::<Keys>(&request, &app, Place::None, &mut body).await?;
     let mut response = pages::redirect_back(&request, pages::return_to(Some(&form.return_to)));
     match form.keys.as_str() {

@@ -34,10 +34,10 @@ async fn keyboard_shortcuts_are_turned_off_and_on() {
     let owner = owner(&app).await;
     assert!(owner.get("/console/people").await.text.contains("<html lang=\"en\">"));
     let page = "/console/people?q=ada";
-    let off = owner.submit("/console/keys", &[("keys", "off"), ("return_to", page)]).await;
+    let off = owner.submit("/console/shortcuts", &[("keys", "off"), ("return_to", page)]).await;
     assert_eq!((off.status, off.header("location")), (303, page));
     assert!(owner.get(page).await.text.contains("<html lang=\"en\" data-keys=\"off\">"));
-    let on = owner.submit("/console/keys", &[("keys", "on"), ("return_to", "//evil.example")]).await;
+    let on = owner.submit("/console/shortcuts", &[("keys", "on"), ("return_to", "//evil.example")]).await;
     assert_eq!((on.status, on.header("location")), (303, "../"));
     assert!(owner.get(page).await.text.contains("<html lang=\"en\">"));
 }

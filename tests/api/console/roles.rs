@@ -39,7 +39,7 @@ fn expected(path: &str) -> (u16, u16, u16) {
             (403, 200, 404)
         }
         // Takes only forms.
-        "/console/keys" => (405, 405, 405),
+        "/console/shortcuts" => (405, 405, 405),
         "/console/people/{user_id}/sessions" | "/console/batches/{batch_id}/cancel" => (405, 405, 405),
         "/console/import" => (403, 200, 200),
         "/console/import/{draft_id}" => (403, 303, 404),
