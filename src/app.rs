@@ -356,11 +356,6 @@ impl App {
         self.tasks.spawn_on(traces::in_current_trace(task), &self.runtime)
     }
 
-    /// As [`App::start_task`], for a task that stays on the thread of its request.
-    pub(crate) fn start_local_task<T: 'static>(&self, task: impl Future<Output = T> + 'static) -> JoinHandle<T> {
-        self.tasks.spawn_local(traces::in_current_trace(task))
-    }
-
     /// Counts created users. When there are enough, a background job merges the search index's pending entries.
     pub fn note_created(&self, users: usize) {
         let unsorted = self.unsorted.fetch_add(users, Ordering::Relaxed).saturating_add(users);

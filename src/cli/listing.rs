@@ -6,6 +6,7 @@ use serde::Serialize;
 use super::Exit;
 use super::output::{self, Format, TableRow};
 use crate::page;
+use crate::users_file::csv_text;
 
 /// Rows per page.
 pub(super) const PAGE_SIZE: u8 = 50;
@@ -103,7 +104,7 @@ pub(super) async fn stream<T: TableRow, E: Into<Exit>>(
     let is_truncated = each_page(PAGE_SIZE, limit, next, |rows| {
         let mut text = String::new();
         if format == Format::Csv {
-            text = output::csv_rows(rows.iter().map(|row| row.cells(format))).map_err(Exit::usage)?;
+            text = csv_text(rows.iter().map(|row| row.cells(format))).map_err(Exit::usage)?;
         } else {
             for (index, row) in rows.iter().enumerate() {
                 let row = output::json(row)?;

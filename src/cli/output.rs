@@ -19,7 +19,7 @@ use unicode_width::UnicodeWidthStr as _;
 use super::Exit;
 use crate::shell;
 use crate::users::is_invisible;
-use crate::users_file::escape_formula;
+use crate::users_file::csv_text;
 
 /// Format of the data on standard output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -227,18 +227,10 @@ pub(super) fn csv_list<T: TableRow>(values: &[T]) -> Result<String, Exit> {
 }
 
 /// CSV as text; the header `USER ID` becomes `user_id`.
-fn csv(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> Result<String, Box<dyn std::error::Error>> {
-    let names = header.iter().map(|name| name.to_lowercase().replace(' ', "_")).collect();
-    Ok(csv_rows([names])? + &csv_rows(rows)?)
-}
-
-/// CSV rows as text.
-pub(super) fn csv_rows(rows: impl IntoIterator<Item = Vec<String>>) -> Result<String, Box<dyn std::error::Error>> {
-    let mut writer = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(Vec::new());
-    for row in rows {
-        writer.write_record(row.into_iter().map(escape_formula))?;
-    }
-    Ok(String::from_utf8(writer.into_inner()?)?)
+fn csv(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> Result<String, Box<dyn std::error::Error + Send + Sync>> {
+    let names = header.iter().map(|name| name.to_lowercase().replace(' ', "_"));
+    let names: Vec<String> = names.collect();
+    Ok(csv_text([names])? + &csv_text(rows)?)
 }
 
 /// A table as text.

@@ -2,10 +2,7 @@
 //!
 //! # Decisions
 //!
-//! - **An export that is applied unchanged changes nothing.** CSV has the prefix of formulas, as all CSV has, and `apply`
-//!   removes it; a file gets invisible characters such as joiners in names as they are, while a terminal gets replacements.
-//! - **`permission_level` is the member's own level**: with that of a group, an applied export would make owners of its
-//!   members.
+//! - A file gets invisible characters such as joiners in names as they are, while a terminal gets replacements.
 //! - Service accounts are left out: their names and addresses can't be changed.
 //! - Users are printed page by page, so that neither side holds a long list in memory. A user who is changed meanwhile has the
 //!   state of the time at which their page was read.
@@ -15,17 +12,15 @@
 use std::collections::BTreeSet;
 use std::io::{self, Write};
 
-use chrono::{DateTime, SecondsFormat, Utc};
 use clap::ValueEnum;
-use muster_client::{Collaborator, CollaboratorFilter, CollaboratorType};
+use muster_client::{CollaboratorFilter, CollaboratorType};
 use serde::Serialize;
 use serde_json::ser::{CompactFormatter, Formatter};
-use serde_json::{Map, Value};
 
 use super::remote::ServerArgs;
 use super::user_filter::MoreFilterArgs;
 use super::{Exit, listing, output};
-use crate::users::attributes::{PREFIX, to_cell};
+use crate::users_file::{EXPORT_COLUMNS, ExportedUser, csv_text};
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -59,81 +54,28 @@ enum ExportFormat {
     Yaml,
 }
 
-/// A person as a row of the file.
-#[derive(Serialize)]
-struct Person<'a> {
-    user: &'a str,
-    email: &'a str,
-    name: &'a str,
-    lastname: Option<&'a str>,
-    title: Option<&'a str>,
-    is_sso_user: bool,
-    permission_level: &'a str,
-    expires_at: Option<DateTime<Utc>>,
-    status: &'a str,
-    #[serde(skip_serializing_if = "Map::is_empty")]
-    attributes: &'a Map<String, Value>,
+/// A mapping in YAML, an item of a list. JSON text is YAML, but for surrogate pairs, which [`output::yaml_text`] avoids, and for
+/// some numbers ([`YamlNumbers`]).
+fn yaml(person: &ExportedUser) -> Result<String, Exit> {
+    let fields = serde_json::to_value(person).map_err(Exit::usage)?;
+    let mut yaml = String::new();
+    for name in EXPORT_COLUMNS.into_iter().chain(["attributes"]) {
+        let Some(value) = fields.get(name) else { continue };
+        let mut json = Vec::new();
+        let mut serializer = serde_json::Serializer::with_formatter(&mut json, YamlNumbers);
+        value.serialize(&mut serializer).map_err(Exit::usage)?;
+        let value = output::yaml_text(&String::from_utf8_lossy(&json));
+        let start = if yaml.is_empty() { "  - " } else { "    " };
+        yaml.push_str(&format!("{start}{name}: {value}\n"));
+    }
+    Ok(yaml)
 }
 
-const COLUMNS: [&str; 9] =
-    ["user", "email", "name", "lastname", "title", "is_sso_user", "permission_level", "expires_at", "status"];
-
-impl<'a> Person<'a> {
-    fn new(user: &'a Collaborator) -> Result<Self, Exit> {
-        let missing =
-            || Exit::usage("the server does not send all fields of users; it is not muster, or an older version");
-        Ok(Self {
-            user: user.user_id.as_deref().ok_or_else(missing)?,
-            email: &user.email,
-            name: &user.name,
-            lastname: user.lastname.as_deref(),
-            title: user.title.as_deref(),
-            is_sso_user: user.is_sso_user.ok_or_else(missing)?,
-            permission_level: user.base_role.as_deref().ok_or_else(missing)?,
-            expires_at: user.expires_at,
-            status: user.status.as_deref().ok_or_else(missing)?,
-            attributes: &user.attributes,
-        })
-    }
-
-    /// The cells of the columns, and of those of the attributes.
-    fn cells(&self, keys: &BTreeSet<String>) -> Result<Vec<String>, Exit> {
-        if let Some(new) = self.attributes.keys().find(|key| !keys.contains(*key)) {
-            let why = "appeared during the export; repeat it";
-            return Err(Exit::rejected(format!("the attribute `{}` {why}", output::clean(new))));
-        }
-        let text = |text: Option<&str>| text.unwrap_or_default().to_owned();
-        let attributes = keys.iter().map(|key| self.attributes.get(key).map(to_cell).unwrap_or_default());
-        let cells = [
-            self.user.to_owned(),
-            self.email.to_owned(),
-            self.name.to_owned(),
-            text(self.lastname),
-            text(self.title),
-            self.is_sso_user.to_string(),
-            self.permission_level.to_owned(),
-            self.expires_at.map_or_else(String::new, |time| time.to_rfc3339_opts(SecondsFormat::AutoSi, true)),
-            self.status.to_owned(),
-        ];
-        Ok(cells.into_iter().chain(attributes).collect())
-    }
-
-    /// A mapping in YAML, an item of a list. JSON text is YAML, but for surrogate pairs, which [`output::yaml_text`] avoids, and
-    /// for some numbers ([`YamlNumbers`]).
-    fn yaml(&self) -> Result<String, Exit> {
-        let fields = serde_json::to_value(self).map_err(Exit::usage)?;
-        let mut yaml = String::new();
-        for name in COLUMNS.into_iter().chain(["attributes"]) {
-            let Some(value) = fields.get(name) else { continue };
-            let mut json = Vec::new();
-            let mut serializer = serde_json::Serializer::with_formatter(&mut json, YamlNumbers);
-            value.serialize(&mut serializer).map_err(Exit::usage)?;
-            let value = output::yaml_text(&String::from_utf8_lossy(&json));
-            let start = if yaml.is_empty() { "  - " } else { "    " };
-            yaml.push_str(&format!("{start}{name}: {value}\n"));
-        }
-        Ok(yaml)
-    }
+fn csv(person: &ExportedUser, keys: &BTreeSet<String>) -> Result<String, Exit> {
+    let cells = person.cells(keys).map_err(|new| {
+        Exit::rejected(format!("the attribute `{}` appeared during the export; repeat it", output::clean(new)))
+    })?;
+    csv_text([cells]).map_err(Exit::usage)
 }
 
 /// Writes numbers with an exponent so that YAML 1.1 reads them as numbers: `1.0e-7`, since `1e-7` is text.
@@ -170,11 +112,7 @@ pub(super) async fn run(args: Args) -> Result<(), Exit> {
         .await?;
     }
     output::write_exact(&match format {
-        ExportFormat::Csv => {
-            let attributes = keys.iter().map(|key| format!("{PREFIX}{key}"));
-            let names = COLUMNS.map(str::to_owned).into_iter().chain(attributes).collect();
-            output::csv_rows([names]).map_err(Exit::usage)?
-        }
+        ExportFormat::Csv => csv_text([ExportedUser::columns(&keys)]).map_err(Exit::usage)?,
         ExportFormat::Json => "[".to_owned(),
         ExportFormat::Yaml => "users:\n".to_owned(),
         ExportFormat::Ndjson => String::new(),
@@ -184,9 +122,11 @@ pub(super) async fn run(args: Args) -> Result<(), Exit> {
     listing::each_page(listing::PAGE_SIZE, None, pages, |page| {
         let mut text = String::new();
         for user in &page {
-            let person = Person::new(user)?;
+            let person = ExportedUser::new(user).ok_or_else(|| {
+                Exit::usage("the server does not send all fields of users; it is not muster, or an older version")
+            })?;
             match format {
-                ExportFormat::Csv => text.push_str(&output::csv_rows([person.cells(&keys)?]).map_err(Exit::usage)?),
+                ExportFormat::Csv => text.push_str(&csv(&person, &keys)?),
                 ExportFormat::Json => {
                     text.push_str(if count == 0 { "\n  " } else { ",\n  " });
                     text.push_str(&output::json_line(&person)?);
@@ -195,7 +135,7 @@ pub(super) async fn run(args: Args) -> Result<(), Exit> {
                     text.push_str(&output::json_line(&person)?);
                     text.push('\n');
                 }
-                ExportFormat::Yaml => text.push_str(&person.yaml()?),
+                ExportFormat::Yaml => text.push_str(&yaml(&person)?),
             }
             count += 1;
         }

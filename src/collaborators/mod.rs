@@ -22,7 +22,7 @@ use crate::users::{self, AccountKind, Expected, UserDetails};
 
 pub use browse::{MOST_COUNTED, Person, Total, View, ViewTotals, browse, by_ids, count, list_key, select_all, views};
 pub use filter::{CollaboratorFilter, MOST_ADDRESSES, MoreFilters, OwnerThrough, PersonQuery, SignInMethod};
-pub use read::{get, list};
+pub use read::{attribute_keys, get, list};
 pub use search::{LONGEST_QUERY, Search, SearchText, search};
 pub use select::PeopleOrder;
 

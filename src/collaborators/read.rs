@@ -12,6 +12,8 @@
 //!
 //! *A list with further filters is selected as a list of people* (`select.rs`), in the order of creation.
 
+use std::collections::BTreeSet;
+
 use sqlx::PgConnection;
 
 use super::filter::{AccountKinds, CollaboratorFilter, MoreFilters};
@@ -185,4 +187,21 @@ pub(super) async fn find(app: &App, caller: &Caller, identity_id: Id<Membership>
         .fetch_optional(&mut *app.reader(&app.db.interactive).await?)
         .await?
         .ok_or_else(|| Error::not_found("collaborator", identity_id))
+}
+
+/// The keys of all attributes that users have, in alphabetical order.
+///
+/// # Errors
+/// `forbidden`, or a database error.
+pub async fn attribute_keys(app: &App, caller: &Caller) -> Result<BTreeSet<String>> {
+    let mut read = app.read(caller, Action::CollaboratorList).await?;
+    let keys = sqlx::query_scalar!(
+        r#"
+        select distinct attribute.key as "key!"
+        from users u, jsonb_object_keys(u.attributes) as attribute (key)
+        where u.organization_id = $1 and u.attributes <> '{}'
+        "#,
+        caller.organization_id as Id<Organization>,
+    );
+    Ok(keys.fetch_all(&mut *read).await?.into_iter().collect())
 }

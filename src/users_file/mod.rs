@@ -18,7 +18,7 @@
 //! `yaml`, `json`, `csv` and `xlsx` parse a file into `FileRow`s: a JSON value and the byte ranges of its keys and values in
 //! the text of a `document`. Another format needs only one such function. CSV and workbooks are `table`s: a `header` names
 //! the columns. `snippet` renders excerpts, independent of the format. `redact` decides what may be shown. `convert` makes a
-//! users file from an export of another system. `sheet` is a file while a person corrects it on a page.
+//! users file from an export of another system, `export` one of existing users. `sheet` is a file while a person corrects it on a page.
 //!
 //! # Decisions
 //!
@@ -88,8 +88,10 @@ mod contents;
 mod convert;
 mod csv;
 mod csv_cells;
+mod csv_text;
 mod document;
 mod error;
+mod export;
 mod format;
 mod formula;
 mod header;
@@ -128,11 +130,12 @@ use sha2::{Digest as _, Sha256};
 pub use columns::ColumnMap;
 pub use contents::Contents;
 pub use convert::{ConvertError, Options as ConvertOptions, Source, convert};
+pub use csv_text::csv_text;
 use document::Document;
 use error::SyntaxError;
 pub use error::{FileError, FormError};
+pub use export::{EXPORT_COLUMNS, ExportedUser};
 pub use format::FileFormat;
-pub use formula::escape as escape_formula;
 pub use located::{INVALID_FILE, LocatedFinding};
 pub use other_kind::OtherKind;
 use parsed::Parsed;

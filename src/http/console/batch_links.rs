@@ -1,12 +1,12 @@
 //! `/console/batches/{batch_id}/links`: links with which the people of a batch choose their passwords, shown once, as slips to print or
 //! as a file.
 
-use actix_web::http::header::{CACHE_CONTROL, CONTENT_DISPOSITION};
 use actix_web::{HttpRequest, HttpResponse, web};
 use askama::Template;
 use serde::Deserialize;
 
 use super::batch::Heading;
+use super::download;
 use super::person_edit::problems;
 use super::shell::{Place, Shell};
 use super::visit::{Handled, Visit};
@@ -14,7 +14,7 @@ use super::{again, reject, respond};
 use crate::app::App;
 use crate::batches;
 use crate::caller::Action;
-use crate::error::{Code, Error, Result};
+use crate::error::{Code, Result};
 use crate::http::body::Body;
 use crate::http::extract;
 use crate::http::pages::{self, Moment};
@@ -22,7 +22,6 @@ use crate::http::public_url::{link_warning, public_url};
 use crate::id::{Batch, Id};
 use crate::links::{self, CreatedLinks, For, LinkRequest};
 use crate::mail;
-use crate::users_file::escape_formula;
 
 #[derive(Template)]
 #[template(path = "console/batch_links.html")]
@@ -115,18 +114,11 @@ fn made(created: CreatedLinks, visit: &Visit, base: &str, is_sent: bool, app: &A
 
 /// The links as a file for a mail merge, with the columns of the command line.
 fn csv(created: &CreatedLinks, base: &str, batch_id: Id<Batch>) -> Result<HttpResponse> {
-    let mut writer = csv::Writer::from_writer(Vec::new());
-    writer.write_record(["email", "name", "user_id", "link", "expires_at"]).map_err(Error::internal)?;
-    for link in &created.links {
+    let names = ["email", "name", "user_id", "link", "expires_at"].map(str::to_owned);
+    let rows = created.links.iter().map(|link| {
         let expires_at = link.expires_at.format("%Y-%m-%dT%H:%M:%SZ").to_string();
         let address = format!("{base}/password/{}", link.token.expose());
-        let (email, name) = (escape_formula(link.email.clone()), escape_formula(link.name.clone()));
-        writer.write_record([email, name, link.user_id.to_string(), address, expires_at]).map_err(Error::internal)?;
-    }
-    let text = writer.into_inner().map_err(|error| Error::internal(error.to_string()))?;
-    Ok(HttpResponse::Ok()
-        .content_type("text/csv; charset=utf-8")
-        .insert_header((CACHE_CONTROL, "no-store"))
-        .insert_header((CONTENT_DISPOSITION, format!("attachment; filename=\"links-{batch_id}.csv\"")))
-        .body(text))
+        [link.email.clone(), link.name.clone(), link.user_id.to_string(), address, expires_at]
+    });
+    download::csv(std::iter::once(names).chain(rows), &format!("links-{batch_id}"))
 }

@@ -8,6 +8,7 @@
 //! *The draft is claimed before the action and keeps its outcome.* A form that is sent twice acts once, and shows the same outcome.
 
 use std::collections::HashSet;
+use std::future::ready;
 
 use actix_web::{HttpRequest, web};
 use serde::{Deserialize, Serialize};
@@ -243,12 +244,9 @@ pub(super) async fn act(
         }),
     });
     let text = serde_json::Value::from_iter(rows).to_string();
-    let body = async {
-        let mut body = RequestBody::new(&app.body_budget, text.len());
-        body.push(text.as_bytes())?;
-        Ok(body)
-    };
-    let done = users::change_all(app, &visit.caller, doing.operation(), options, body).await?;
+    let mut body = RequestBody::new(&app.body_budget, text.len());
+    body.push(text.as_bytes())?;
+    let done = users::change_all(app, &visit.caller, doing.operation(), options, ready(Ok(body))).await?;
     let ChangedList { users, changed, changes: _, skipped, skipped_count: _, ended: Access { sessions, keys } } = done;
     let unchanged: HashSet<Id<User>> =
         people.iter().filter(|user| doing.is_done_for(user)).map(|user| user.user_id).collect();
@@ -291,7 +289,7 @@ async fn change_members(
     if !options.skip_blocked && !blocked.is_empty() {
         return Err(Error::new(Code::Conflict, "some of the people do not exist any more"));
     }
-    let rows = async { Ok(MemberRows::UserIds(ids)) };
+    let rows = ready(Ok(MemberRows::UserIds(ids)));
     let counts = groups::change_members(app, &visit.caller, group_id, kind, options.dry_run, rows).await?;
     Ok(Outcome {
         doing,

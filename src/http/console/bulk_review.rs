@@ -17,7 +17,6 @@ use crate::caller::{Action, PermissionLevel};
 use crate::collaborators;
 use crate::drafts::{self, Draft, DraftKey, DraftKind, DraftSummary};
 use crate::error::{Code, Error, Result};
-use crate::failpoints;
 use crate::groups;
 use crate::http::body::Body;
 use crate::http::pages::Short;
@@ -252,16 +251,7 @@ pub(super) async fn submit(request: HttpRequest, app: web::Data<App>, mut body: 
         return Ok(pages::redirect(&request, &path));
     }
     let options = ListOptions { dry_run: false, skip_blocked: form.skip.is_some() };
-    // It continues when the client leaves: what came of it has to be kept.
-    let task = {
-        let app = web::Data::clone(&app);
-        async move {
-            let done = review.act(&app, &people, doing, group.as_ref(), options).await;
-            (review, group, done)
-        }
-    };
-    let (review, group, done) = app.start_local_task(task).await.map_err(Error::internal)?;
-    match done {
+    match review.act(&app, &people, doing, group.as_ref(), options).await {
         Ok(()) => Ok(pages::redirect(&request, &path)),
         Err(error) if error.code() == Code::ReauthenticationNeeded => Ok(again(&request)),
         Err(error) if error.report().is_none() && error.code() != Code::Conflict => Err(error.into()),
@@ -284,7 +274,6 @@ impl Review {
     ) -> Result<()> {
         match bulk::act(app, &self.visit, &self.selection, people, doing, group, options).await {
             Ok(outcome) => {
-                failpoints::reach("bulk::acted").await;
                 self.selection.outcome = Some(outcome);
                 let content = serde_json::to_vec(&self.selection).map_err(Error::internal)?;
                 drafts::finish(app, &self.visit.caller, &self.key, &self.draft, &content).await

@@ -9,7 +9,8 @@
 //! | `audit/` | the audit log, and the history of a person |
 //! | `find.rs` | the search field of the frame |
 //! | `overview.rs` | what needs attention, and what happened lately |
-//! | `people.rs`, `people_query.rs` | the list of people, and its parameters |
+//! | `people.rs`, `people_query.rs`, `people_export.rs` | the list of people, its parameters, the list as a file |
+//! | `download.rs` | files that are downloaded |
 //! | `person.rs`, `state.rs` | one person, what an account is like now |
 //! | `import/` | a file becomes people |
 //! | `bulk.rs`, `bulk_review.rs` | changes of many people: the selection, and its review |
@@ -35,6 +36,7 @@ mod batch_undo;
 mod batches;
 mod bulk;
 mod bulk_review;
+mod download;
 mod error;
 mod find;
 mod group;
@@ -44,6 +46,7 @@ mod import;
 mod numbers;
 mod overview;
 mod people;
+mod people_export;
 mod people_query;
 mod person;
 mod person_action;
@@ -81,6 +84,7 @@ pub(super) fn routes(config: &mut ServiceConfig) {
     config.service(resource("/console/shortcuts", vec![endpoint(PostForm, turn_shortcuts)]));
     config.service(resource("/console/find", vec![endpoint(Read, find::show)]));
     config.service(resource("/console/people", vec![endpoint(Read, people::show), endpoint(PostForm, bulk::begin)]));
+    config.service(resource("/console/people/export", vec![endpoint(Get, people_export::download)]));
     config.service(resource(
         "/console/people/review/{draft_id}",
         vec![endpoint(Read, bulk_review::show), endpoint(PostForm, bulk_review::submit)],

@@ -38,6 +38,8 @@ pub(super) struct PeopleQuery {
     after: String,
     before: String,
     pub(super) done: String,
+    /// Of an exported file.
+    pub(super) format: String,
 }
 
 /// A filter that is in use, as a label with a way to remove it.

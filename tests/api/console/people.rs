@@ -55,3 +55,39 @@ async fn unknown_parameters_are_named() {
         assert!(page.text.contains(message), "{query}: {}", page.text);
     }
 }
+
+/// Requirement U-39: a list is exported with its filters, all pages of it, and the file changes nothing when it is applied.
+#[tokio::test]
+async fn a_list_is_exported_with_its_filters() {
+    let app = spawn().await;
+    let owner = owner(&app).await;
+    let mut formula = sso("=cmd@acme.example");
+    formula["name"] = json!("=1+1");
+    formula["attributes"] = json!({"cost_center": "7", "on_call": true});
+    let many: Vec<_> = (0..230).map(|n| sso(&format!("p{n:03}@acme.example"))).collect();
+    assert_eq!(app.owner.create(&json!([formula, sso("zoe@acme.example")])).await.status, 200);
+    assert_eq!(app.owner.create(&json!(many)).await.status, 200);
+
+    let file = owner.get("/console/people/export?format=csv&domain=acme.example&order=email").await;
+    assert_eq!((file.status, file.header("content-type")), (200, "text/csv; charset=utf-8"));
+    assert_eq!(file.header("cache-control"), "no-store");
+    let name = file.header("content-disposition");
+    assert!(name.starts_with("attachment; filename=\"people-20") && name.ends_with(".csv\""), "{name}");
+    let lines: Vec<&str> = file.text.lines().collect();
+    assert_eq!(lines.len(), 233);
+    let columns = "user,email,name,lastname,title,is_sso_user,permission_level,expires_at,status,attributes.cost_center,attributes.on_call";
+    assert_eq!(lines[0], columns);
+    let (id, cells) = lines[1].split_once(',').unwrap();
+    assert!(id.starts_with("usr_"), "{id}");
+    assert_eq!(cells, r#"'=cmd@acme.example,'=1+1,,,true,collaborator,,active,"""7""",true"#);
+    assert!(lines[232].contains("zoe@acme.example"), "{}", lines[232]);
+
+    let one = owner.get("/console/people/export?format=jsonl&q=zoe%40acme.example").await;
+    assert_eq!((one.status, one.header("content-type")), (200, "application/jsonl"));
+    let zoe: serde_json::Value = serde_json::from_str(&one.text).unwrap();
+    assert_eq!((&zoe["email"], &zoe["status"]), (&json!("zoe@acme.example"), &json!("active")));
+
+    let page = owner.get("/console/people/export?format=pdf").await;
+    assert_eq!((page.status, heading(&page)), (400, "This request is not valid"));
+    assert!(page.text.contains("must be one of"), "{}", page.text);
+}
