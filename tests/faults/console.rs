@@ -4,7 +4,7 @@ use muster::clock::Clock;
 use serde_json::{Value, json};
 
 use crate::support::browser::Browser;
-use crate::support::gate::{Gate, eventually};
+use crate::support::gate::Gate;
 use crate::support::server::{ServerProcess, muster, url};
 use crate::support::{Answer, TestApp, migrated_database, sso};
 
@@ -50,34 +50,6 @@ async fn suspended(app: &TestApp) -> i64 {
     app.db_value("select count(*) from users where status = 'suspended' and is_sso_user").await
 }
 
-/// A client that leaves while people are suspended finds what came of it, and sending the form again does nothing twice.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_client_that_leaves_finds_what_came_of_its_action() {
-    let (gate, _held, other, browser, _) = held_at("bulk::acted").await;
-    let (review, revision) = selected(&other, &browser).await;
-    gate.close();
-    let leaving = tokio::spawn({
-        let (browser, review, revision) = (browser.clone(), review.clone(), revision.clone());
-        async move { browser.submit(&review, &[("revision", &revision)]).await }
-    });
-    gate.reached().await;
-    leaving.abort();
-    let _ = leaving.await;
-    // At another instance meanwhile.
-    let elsewhere = browser.at(other.address);
-    let page = elsewhere.get(&review).await;
-    assert!(page.text.contains("This was begun, and has not ended"), "{}", page.text);
-    gate.release();
-    eventually("the outcome is kept", async || {
-        elsewhere.get(&review).await.text.contains("<h1>2 people suspended</h1>")
-    })
-    .await;
-    assert_eq!(suspended(&other).await, 2);
-    assert_eq!(browser.submit(&review, &[("revision", &revision)]).await.status, 303);
-    let events = other.owner.get("/api/v2/audit/events?action=user.batch_suspend").await.json();
-    assert_eq!(events["results"].as_array().map(Vec::len), Some(1), "{events}");
-}
-
 /// An owner who is suspended at another instance while their action is written changes nobody.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_owner_who_loses_access_meanwhile_changes_nobody() {
@@ -110,7 +82,7 @@ async fn an_owner_who_loses_access_meanwhile_changes_nobody() {
 /// Requirement U-106: a draft that was begun at one instance is corrected and created at another one.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_import_is_continued_at_another_instance() {
-    let (_gate, _held, other, here, _) = held_at("bulk::acted").await;
+    let (_gate, _held, other, here, _) = held_at("change::written").await;
     let file = "name,email,is_sso_user\nAda,ada@example.com,true\nEve,eve@example.com,true\n";
     let head = "--end\r\nContent-Disposition: form-data; name=\"file\"; filename=\"people.csv\"\r\n\r\n";
     let body = format!("{head}{file}\r\n--end--\r\n");
