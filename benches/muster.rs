@@ -48,7 +48,7 @@ impl Line {
 
 type Part = (&'static str, fn() -> Vec<Line>);
 
-const PARTS: [Part; 14] = [
+const PARTS: [Part; 15] = [
     ("process", figures::process::lines),
     ("passwords", figures::passwords::lines),
     ("bulk", figures::bulk::lines),
@@ -57,6 +57,7 @@ const PARTS: [Part; 14] = [
     ("latency", figures::latency::lines),
     ("sign-ins", figures::sign_ins::lines),
     ("people", figures::people::lines),
+    ("console", figures::console::lines),
     ("lookups", figures::people::lookups),
     ("memory", figures::process::memory),
     ("instances", figures::instances::lines),

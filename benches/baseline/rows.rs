@@ -66,14 +66,15 @@ pub fn insert_select(database: &PgConnectOptions, rows: Rows, users: usize, roun
     Duration::from_secs_f64(times.iter().sum::<f64>() / 1000.0)
 }
 
-/// Fills a database with users in one batch; their addresses are spread evenly over the alphabet.
+/// Fills a database with users in one batch; their names and addresses are spread evenly over the alphabet, and three of four have
+/// signed in.
 pub fn fill(database: &PgConnectOptions, users: usize) {
     execute(
         database,
         &format!(
             r"
             create temporary table rows as
-                select (lpad(to_hex(1700000000000 + n), 12, '0') || '7' || substr(md5(n::text), 1, 3) || '8'
+                select n, (lpad(to_hex(1700000000000 + n), 12, '0') || '7' || substr(md5(n::text), 1, 3) || '8'
                         || substr(md5(n::text), 4, 15))::uuid as id,
                     substr(md5('a' || n), 1, 16) || '@example.com' as email
                 from generate_series(1, {users}) as n;
@@ -82,8 +83,10 @@ pub fn fill(database: &PgConnectOptions, users: usize) {
             insert into batches (organization_id, batch_id, requested_by_kind, requested_by_id, source, user_count, created_at)
                 values (:'organization_id', :'batch_id', 'api_key', :'key_id', 'http', {users}, :'at');
             insert into users (organization_id, user_id, email, email_key, email_key_version, name, is_sso_user, status,
-                    batch_id, created_at, updated_at)
-                select :'organization_id', id, email, email, 1, 'Ada', true, 'active', :'batch_id', :'at', :'at' from rows;
+                    batch_id, created_at, updated_at, last_signed_in_at)
+                select :'organization_id', id, email, email, 1, 'Ada ' || substr(email, 1, 6), true, 'active', :'batch_id', :'at', :'at',
+                    case when n % 4 > 0 then :'at'::timestamptz - n % 400 * interval '1 day' end
+                from rows;
             insert into collaborators (organization_id, user_id, identity_id, permission_level, granted_by_kind,
                     granted_by_id, granted_at)
                 select :'organization_id', id, id, 'collaborator', 'api_key', :'key_id', :'at' from rows;

@@ -74,13 +74,13 @@ impl Client {
 
     /// Sends a GET.
     pub fn send_get(&mut self, path: &str) {
-        let request = format!("GET {path} HTTP/1.1\r\nhost: muster\r\nauthorization: Bearer {}\r\n\r\n", self.token);
+        let request = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {}\r\n\r\n", self.token);
         self.send(&[request.as_bytes()]);
     }
 
     /// Sends a GET with the cookie of a session instead of the key, and reads the response.
     pub fn get_with_session(&mut self, path: &str, token: &str) {
-        let request = format!("GET {path} HTTP/1.1\r\nhost: muster\r\ncookie: __Host-Http-muster={token}\r\n\r\n");
+        let request = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\ncookie: __Host-Http-muster={token}\r\n\r\n");
         self.send(&[request.as_bytes()]);
         self.receive(200);
     }
@@ -94,7 +94,7 @@ impl Client {
     /// Sends JSON.
     pub fn send_post(&mut self, path: &str, body: &str) {
         let request = format!(
-            "POST {path} HTTP/1.1\r\nhost: muster\r\nauthorization: Bearer {}\r\ncontent-type: application/json\r\n\
+            "POST {path} HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {}\r\ncontent-type: application/json\r\n\
              content-length: {}\r\n\r\n{body}",
             self.token,
             body.len()
@@ -111,7 +111,7 @@ impl Client {
     /// Sends a list of users.
     pub fn send_create(&mut self, body: &str, headers: &str) {
         let head = format!(
-            "POST {} HTTP/1.1\r\nhost: muster\r\nauthorization: Bearer {}\r\ncontent-type: application/json\r\n\
+            "POST {} HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {}\r\ncontent-type: application/json\r\n\
              content-length: {}\r\n{headers}\r\n",
             crate::support::BATCH,
             self.token,

@@ -4,6 +4,7 @@ pub mod attacks;
 pub mod bulk;
 pub mod client;
 pub mod connections;
+pub mod console;
 pub mod instances;
 pub mod latency;
 pub mod passwords;

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use chrono::Utc;
 use muster::id::Id;
 use muster::sessions::Token;
+use sqlx::postgres::PgConnectOptions;
 
 use super::client::{Client, saturate};
 use super::{Served, paired, password, with_passwords};
@@ -216,6 +217,28 @@ fn at_once() -> Vec<Line> {
     ]
 }
 
+const INSERT: &str = "insert into sessions
+    (organization_id, session_id, user_id, secret_sha256, stage, method, authenticated_at, created_at, last_seen_at,
+     idle_expires_at, expires_at, ended_at, end_reason)
+    select organization_id, session_id, user_id, secret, 'full', 'password', now(), now(), now(),
+        now() + interval '1 hour', now() + interval '1 day',";
+
+/// Begins sessions of the user that this statement finds, and returns their tokens.
+pub fn open(database: &PgConnectOptions, person: &str, count: usize) -> Vec<String> {
+    let found = execute(database, &format!("\\t on\n\\a\n{person};"));
+    let organization_id = Id::from_uuid(found.trim().split('|').next().unwrap().parse().unwrap());
+    let tokens: Vec<Token> = (0..count).map(|_| Token::generate(organization_id, Id::new(Utc::now()))).collect();
+    let row = |token: &Token| {
+        format!("('{}'::uuid, '\\x{}'::bytea)", uuid::Uuid::from(token.id), hex::encode(token.sha256()))
+    };
+    let rows = tokens.iter().map(row).collect::<Vec<_>>().join(",");
+    execute(
+        database,
+        &format!("{INSERT} null, null from ({person}) as person, (values {rows}) as session (session_id, secret);"),
+    );
+    tokens.iter().map(|token| token.text().expose().to_owned()).collect()
+}
+
 /// A server with sessions.
 struct Sessions {
     served: Served,
@@ -228,32 +251,18 @@ impl Sessions {
     fn with(sessions: usize) -> Self {
         let mut served = Served::start();
         served.create(&with_passwords("people", 1));
-        let user = "select organization_id, user_id from users where email = 'people-0@example.com'";
-        let found = execute(&served.database, &format!("\\t on\n\\a\n{user};"));
-        let organization_id = Id::from_uuid(found.trim().split('|').next().unwrap().parse().unwrap());
-        let tokens: Vec<Token> =
-            (0..FEW_SESSIONS).map(|_| Token::generate(organization_id, Id::new(Utc::now()))).collect();
-        let row = |token: &Token| {
-            format!("('{}'::uuid, '\\x{}'::bytea)", uuid::Uuid::from(token.id), hex::encode(token.sha256()))
-        };
-        let rows: Vec<String> = tokens.iter().map(row).collect();
-        let insert = "insert into sessions
-            (organization_id, session_id, user_id, secret_sha256, stage, method, authenticated_at, created_at, last_seen_at,
-             idle_expires_at, expires_at, ended_at, end_reason)
-            select organization_id, session_id, user_id, secret, 'full', 'password', now(), now(), now(),
-                now() + interval '1 hour', now() + interval '1 day',";
+        let person = "select organization_id, user_id from users where email = 'people-0@example.com'";
+        let tokens = open(&served.database, person, FEW_SESSIONS);
+        let past = sessions - FEW_SESSIONS;
         execute(
             &served.database,
             &format!(
-                "{insert} null, null from ({user}) as person, (values {}) as session (session_id, secret);
-                 {insert} now(), 'signed_out' from ({user}) as person,
-                    (select gen_random_uuid(), sha256(n::text::bytea) from generate_series(1, {}) n) as session (session_id, secret);
-                 vacuum analyze sessions;",
-                rows.join(","),
-                sessions - FEW_SESSIONS
+                "{INSERT} now(), 'signed_out' from ({person}) as person,
+                    (select gen_random_uuid(), sha256(n::text::bytea) from generate_series(1, {past}) n) as session (session_id, secret);
+                 vacuum analyze sessions;"
             ),
         );
-        Self { served, tokens: tokens.iter().map(|token| token.text().expose().to_owned()).collect() }
+        Self { served, tokens }
     }
 
     /// The p99 in milliseconds of a request by each session.
