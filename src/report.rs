@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 
+use muster_client::RowFinding;
 use serde::Serialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
@@ -33,6 +34,12 @@ pub struct Finding {
     /// The user's address or ID, for the summary.
     #[serde(skip)]
     subject: Option<String>,
+}
+
+impl From<Finding> for RowFinding {
+    fn from(Finding { index, field, code, message, other_index, subject: _ }: Finding) -> Self {
+        Self { index, field, code: code.to_owned(), message, other_index }
+    }
 }
 
 impl Finding {

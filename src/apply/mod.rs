@@ -21,6 +21,7 @@
 //!
 //! *New users belong to no batch*: a batch can be undone, which would leave the changes of the other users.
 
+pub(crate) mod file;
 mod plan;
 mod read;
 mod row;

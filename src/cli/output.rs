@@ -227,7 +227,10 @@ pub(super) fn csv_list<T: TableRow>(values: &[T]) -> Result<String, Exit> {
 }
 
 /// CSV as text; the header `USER ID` becomes `user_id`.
-fn csv(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> Result<String, Box<dyn std::error::Error + Send + Sync>> {
+fn csv(
+    header: &[&str],
+    rows: impl IntoIterator<Item = Vec<String>>,
+) -> Result<String, Box<dyn std::error::Error + Send + Sync>> {
     let names = header.iter().map(|name| name.to_lowercase().replace(' ', "_"));
     let names: Vec<String> = names.collect();
     Ok(csv_text([names])? + &csv_text(rows)?)

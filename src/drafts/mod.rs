@@ -57,6 +57,8 @@ names! {
         Import = "import",
         /// A selection of users.
         People = "people",
+        /// A file of changes.
+        Changes = "changes",
         /// Nothing any more: it says what came of it.
         Done = "done",
     }
@@ -68,6 +70,7 @@ impl DraftKind {
         match self {
             Self::Import | Self::Done => Action::UserBatchDryRun,
             Self::People => Action::UserBatchUpdate,
+            Self::Changes => Action::UserBatchApply,
         }
     }
 }

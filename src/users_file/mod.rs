@@ -196,24 +196,48 @@ impl UsersFile {
             Err(source) => return Err(FileError::Unreadable { path: shown, source }),
         };
         let by_content = xlsx::is_workbook(&bytes).then_some(FileFormat::Xlsx);
-        let format = format.or(by_content).or_else(|| FileFormat::of(path)).unwrap_or(FileFormat::Yaml);
+        let format = format.or(by_content).or_else(|| FileFormat::of(path));
+        let file = Self::parsed(shown, bytes, format, contents, columns);
+        Ok(Self { name, ..file? })
+    }
+
+    fn parsed(
+        shown: String,
+        bytes: Vec<u8>,
+        format: Option<FileFormat>,
+        contents: &'static Contents,
+        columns: &ColumnMap,
+    ) -> Result<Self, FileError> {
+        let format = format.unwrap_or(FileFormat::Yaml);
         if !columns.is_empty() && !matches!(format, FileFormat::Csv | FileFormat::Xlsx) {
             return Err(FileError::NoColumns { path: shown });
         }
         if columns.sheet().is_some() && format != FileFormat::Xlsx {
             return Err(FileError::NoSheets { path: shown });
         }
-        let file = if format == FileFormat::Xlsx {
-            Self::from_workbook(shown, bytes, contents, columns)
-        } else if let Some(kind) = OtherKind::of_bytes(&bytes) {
-            Err(FileError::OtherKind { path: shown, kind })
-        } else {
-            match String::from_utf8(bytes) {
-                Ok(text) => Self::from_text(shown, text, format, contents, columns),
-                Err(error) => Err(error::invalid_utf8(contents, columns, shown, format, &error)),
-            }
-        };
-        Ok(Self { name, ..file? })
+        if format == FileFormat::Xlsx {
+            return Self::from_workbook(shown, bytes, contents, columns);
+        }
+        if let Some(kind) = OtherKind::of_bytes(&bytes) {
+            return Err(FileError::OtherKind { path: shown, kind });
+        }
+        match String::from_utf8(bytes) {
+            Ok(text) => Self::from_text(shown, text, format, contents, columns),
+            Err(error) => Err(error::invalid_utf8(contents, columns, shown, format, &error)),
+        }
+    }
+
+    /// Parses a file that was sent. Without a name, it is a table that was pasted; otherwise, the format is as for [`Self::read`].
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    pub fn of_bytes(name: Option<&str>, bytes: Vec<u8>, contents: &'static Contents) -> Result<Self, FileError> {
+        let path = Path::new(name.unwrap_or("list.csv"));
+        let shown = path.display().to_string();
+        let by_content = xlsx::is_workbook(&bytes).then_some(FileFormat::Xlsx);
+        let format = by_content.or_else(|| FileFormat::of(path));
+        let file = Self::parsed(shown, bytes, format, contents, &ColumnMap::default());
+        Ok(Self { name: name.map(str::to_owned), ..file? })
     }
 
     /// Parses the text of a file of new users; `path` is only shown.

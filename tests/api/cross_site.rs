@@ -166,7 +166,7 @@ async fn form(app: &TestApp, path: &str) -> Change {
 
 /// Whether a form belongs to unfinished work in this browser, or begins it with a file; its own tests send it.
 fn is_of_draft(path: &str) -> bool {
-    path == "/console/import" || path.contains("{draft_id}")
+    path == "/console/import" || path == "/console/people/changes" || path.contains("{draft_id}")
 }
 
 /// Creates a person with an account of their own: the ID.

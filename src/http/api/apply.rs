@@ -13,7 +13,6 @@ use crate::error::{Error, Result};
 use crate::http::body::Body;
 use crate::http::error::ErrorBody;
 use crate::http::{extract, headers, log};
-use crate::report::Finding;
 
 /// The wished state of a user. Fields that are absent stay as they are, or get their default for a new user.
 #[derive(Deserialize, ToSchema)]
@@ -119,7 +118,7 @@ fn response(applied: Applied, dry_run: bool) -> AppliedUsers {
             changed,
             suspended: count(UserAction::Suspend),
             unchanged: total.saturating_sub(created + changed),
-            warnings: warnings.into_iter().map(warning).collect(),
+            warnings: warnings.into_iter().map(RowFinding::from).collect(),
         },
         plan: dry_run.then(|| plan.to_string()),
         results: users.into_iter().map(applied_user).collect(),
@@ -138,9 +137,4 @@ fn applied_user(user: apply::AppliedUser) -> AppliedUser {
         email: user.email,
         changes: changes.collect(),
     }
-}
-
-fn warning(finding: Finding) -> RowFinding {
-    let Finding { index, field, code, message, other_index, .. } = finding;
-    RowFinding { index, field, code: code.to_owned(), message, other_index }
 }

@@ -13,7 +13,6 @@ use crate::http::body::Body;
 use crate::http::error::ErrorBody;
 use crate::http::{extract, log};
 use crate::id::{self, Id};
-use crate::report::Finding;
 use crate::users::{self, ChangedList, FieldChange, ListOperation, ListOptions};
 
 #[derive(Deserialize, IntoParams)]
@@ -165,7 +164,7 @@ async fn change(app: &App, caller: &Caller, body: &mut Body, operation: ListOper
         unchanged: users.len() - changed,
         changes: changes.into_iter().map(|(user_id, change)| field_change(user_id, change)).collect(),
         skipped: number(skipped_count),
-        skipped_rows: skipped.into_iter().map(row_finding).collect(),
+        skipped_rows: skipped.into_iter().map(RowFinding::from).collect(),
         ended_sessions: number(ended.sessions),
         ended_keys: number(ended.keys),
     };
@@ -174,10 +173,6 @@ async fn change(app: &App, caller: &Caller, body: &mut Body, operation: ListOper
 
 fn number(count: impl TryInto<u64>) -> u64 {
     count.try_into().unwrap_or_default()
-}
-
-fn row_finding(Finding { index, field, code, message, other_index, .. }: Finding) -> RowFinding {
-    RowFinding { index, field, code: code.to_owned(), message, other_index }
 }
 
 fn field_change(user_id: Id<id::User>, change: FieldChange) -> muster_client::FieldChange {

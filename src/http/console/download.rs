@@ -1,8 +1,8 @@
 //! Files: whole ones, and those that are read and sent in pieces.
 
 use actix_web::HttpResponse;
-use actix_web::http::header::{CACHE_CONTROL, CONTENT_DISPOSITION, X_CONTENT_TYPE_OPTIONS};
 use actix_web::HttpResponseBuilder;
+use actix_web::http::header::{CACHE_CONTROL, CONTENT_DISPOSITION, X_CONTENT_TYPE_OPTIONS};
 use bytes::Bytes;
 use futures_util::stream;
 

@@ -13,6 +13,8 @@
 //! | `download.rs` | files that are downloaded |
 //! | `person.rs`, `state.rs` | one person, what an account is like now |
 //! | `import/` | a file becomes people |
+//! | `changes.rs` | a file that says what people are to be |
+//! | `unusable.rs` | why a file can't be used |
 //! | `bulk.rs`, `bulk_review.rs` | changes of many people: the selection, and its review |
 //! | `person_edit.rs`, `person_action.rs`, `person_link.rs` | changes of one person |
 //! | `groups.rs`, `group.rs`, `group_policy.rs` | the list of groups, one group, who becomes an owner through it |
@@ -36,6 +38,7 @@ mod batch_undo;
 mod batches;
 mod bulk;
 mod bulk_review;
+mod changes;
 mod download;
 mod error;
 mod find;
@@ -54,6 +57,7 @@ mod person_edit;
 mod person_link;
 mod shell;
 mod state;
+mod unusable;
 mod visit;
 
 use actix_web::http::StatusCode;
@@ -84,6 +88,14 @@ pub(super) fn routes(config: &mut ServiceConfig) {
     config.service(resource("/console/shortcuts", vec![endpoint(PostForm, turn_shortcuts)]));
     config.service(resource("/console/find", vec![endpoint(Read, find::show)]));
     config.service(resource("/console/people", vec![endpoint(Read, people::show), endpoint(PostForm, bulk::begin)]));
+    config.service(resource(
+        "/console/people/changes",
+        vec![endpoint(Read, changes::show_form), endpoint(PostList, changes::begin)],
+    ));
+    config.service(resource(
+        "/console/people/changes/{draft_id}",
+        vec![endpoint(Read, changes::show), endpoint(PostForm, changes::submit)],
+    ));
     config.service(resource("/console/people/export", vec![endpoint(Get, people_export::download)]));
     config.service(resource(
         "/console/people/review/{draft_id}",

@@ -11,10 +11,10 @@ fn location(answer: &Answer) -> String {
 
 /// Sends a file with the form of the page.
 pub async fn upload(browser: &Browser, name: &str, file: &[u8]) -> Answer {
-    send_form(browser, &[("file", Some(name), file)], "--end--\r\n").await
+    send_form(browser, "/console/import", &[("file", Some(name), file)], "--end--\r\n").await
 }
 
-async fn send_form(browser: &Browser, parts: &[(&str, Option<&str>, &[u8])], end: &str) -> Answer {
+pub async fn send_form(browser: &Browser, path: &str, parts: &[(&str, Option<&str>, &[u8])], end: &str) -> Answer {
     let mut body = Vec::new();
     for (field, file_name, content) in parts {
         let file_name = file_name.map_or_else(String::new, |name| format!("; filename=\"{name}\""));
@@ -24,7 +24,7 @@ async fn send_form(browser: &Browser, parts: &[(&str, Option<&str>, &[u8])], end
         body.extend_from_slice(b"\r\n");
     }
     body.extend_from_slice(end.as_bytes());
-    let request = browser.request("POST", "/console/import");
+    let request = browser.request("POST", path);
     browser.send(request.header("content-type", "multipart/form-data; boundary=end").body(body)).await
 }
 
@@ -359,7 +359,7 @@ async fn each_wrong_kind_of_file_says_what_it_is() {
     assert_eq!(nothing.status, 400);
     assert!(nothing.text.contains("Choose a file, or paste a list."), "{}", nothing.text);
     // The connection ended before the form did.
-    let truncated = send_form(&owner, &[("file", Some("a.csv"), header.as_bytes())], "").await;
+    let truncated = send_form(&owner, "/console/import", &[("file", Some("a.csv"), header.as_bytes())], "").await;
     assert_eq!(truncated.status, 400, "{}", truncated.text);
     let form = owner.submit("/console/import", &[("text", "name")]).await;
     assert_eq!(form.status, 415);
@@ -371,7 +371,7 @@ async fn a_pasted_list_of_json_and_a_row_of_another_length_are_read() {
     let owner = owner(&app).await;
     let json = br#"[{"name": "Ada", "email": "ada@hydro.test", "is_sso_user": true},
  {"name": "Eva", "email": "eva@hydro.test", "is_sso_user": "maybe"}]"#;
-    let next = location(&send_form(&owner, &[("text", None, json)], "--end--\r\n").await);
+    let next = location(&send_form(&owner, "/console/import", &[("text", None, json)], "--end--\r\n").await);
     let page = owner.get(&next).await;
     assert_eq!(heading(&page), "1 of 2 rows needs fixing");
     assert!(page.text.contains("Line 2, sso: must be true or false, not text"), "{}", page.text);

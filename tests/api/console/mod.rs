@@ -3,6 +3,7 @@
 mod audit;
 mod batches;
 mod bulk;
+mod changes;
 mod groups;
 mod import;
 mod overview;

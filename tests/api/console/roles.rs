@@ -22,6 +22,8 @@ fn expected(path: &str) -> (u16, u16, u16) {
         "/console/people/{user_id}" => (200, 200, 404),
         "/console/people/{user_id}/edit" | "/console/people/{user_id}/link" => (403, 200, 404),
         "/console/people/{user_id}/{doing}" => (403, 200, 404),
+        "/console/people/changes" => (403, 200, 200),
+        "/console/people/changes/{draft_id}" => (403, 404, 404),
         // Without the kind of file.
         "/console/people/export" => (400, 400, 400),
         // A list that nobody has.

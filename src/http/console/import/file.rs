@@ -12,6 +12,7 @@ use crate::drafts::{self, DraftKey, DraftKind};
 use crate::error::{Error, Result};
 use crate::http::body::Body;
 use crate::http::console::shell::{Place, Shell};
+use crate::http::console::unusable::Unusable;
 use crate::http::console::visit::{Handled, Visit};
 use crate::http::console::{respond, respond_with};
 use crate::http::pages::{self, Moment};
@@ -19,9 +20,6 @@ use crate::http::{extract, session};
 use crate::id::{Draft, Id};
 use crate::imports::{self, OpenImport, Opened};
 use crate::users_file::SheetError;
-
-/// The most places of a malformed file that are listed.
-const MOST_PLACES: usize = 20;
 
 #[derive(Template)]
 #[template(path = "console/import.html")]
@@ -31,7 +29,7 @@ pub(in crate::http::console) struct FilePage {
     /// The largest file, in MiB.
     pub(in crate::http::console) max_size: usize,
     pub(in crate::http::console) drafts: Vec<Unfinished>,
-    pub(in crate::http::console) problem: Option<Problem>,
+    pub(in crate::http::console) unusable: Option<Unusable>,
     pub(in crate::http::console) is_discarded: bool,
 }
 
@@ -44,22 +42,13 @@ pub(in crate::http::console) struct Unfinished {
     until: Moment,
 }
 
-/// Why a file can't be used.
-#[derive(Default)]
-pub(in crate::http::console) struct Problem {
-    message: String,
-    /// Lines and messages.
-    places: Vec<(Option<usize>, String)>,
-    more: usize,
-}
-
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Query {
     done: Option<String>,
 }
 
-async fn page(app: &App, visit: Visit, key: Option<&DraftKey>, problem: Option<Problem>) -> Result<FilePage> {
+async fn page(app: &App, visit: Visit, key: Option<&DraftKey>, unusable: Option<Unusable>) -> Result<FilePage> {
     app.authorize(&visit.caller, Action::UserBatchCreate).await?;
     let drafts = drafts::list(app, &visit.caller, DraftKind::Import, key).await?;
     let unfinished = |draft: drafts::DraftSummary| Unfinished {
@@ -72,7 +61,7 @@ async fn page(app: &App, visit: Visit, key: Option<&DraftKey>, problem: Option<P
         max_users: number(app.config.batch.max_users),
         max_size: app.config.server.body_limit / (1024 * 1024),
         drafts: drafts.into_iter().map(unfinished).collect(),
-        problem,
+        unusable,
         is_discarded: false,
         shell: visit.shell,
     })
@@ -95,13 +84,13 @@ pub(in crate::http::console) async fn submit(request: HttpRequest, app: web::Dat
     let upload = body.upload().await?;
     let key = session::draft_key(&request).unwrap_or_else(DraftKey::generate);
     if upload.content.is_empty() {
-        let problem = Problem { message: "Choose a file, or paste a list.".to_owned(), ..Problem::default() };
-        return Ok(respond_with(StatusCode::BAD_REQUEST, &page(&app, visit, Some(&key), Some(problem)).await?));
+        let unusable = Unusable::new("choose a file, or paste a list", Vec::new(), 0);
+        return Ok(respond_with(StatusCode::BAD_REQUEST, &page(&app, visit, Some(&key), Some(unusable)).await?));
     }
     let draft_id = match imports::begin(&app, &visit.caller, &key, upload.name, upload.content).await? {
         Ok(draft_id) => draft_id,
         Err(error) => {
-            let page = page(&app, visit, Some(&key), Some(problem(error))).await?;
+            let page = page(&app, visit, Some(&key), Some(unusable(error))).await?;
             return Ok(respond_with(StatusCode::UNPROCESSABLE_ENTITY, &page));
         }
     };
@@ -126,12 +115,8 @@ async fn location(app: &App, visit: &Visit, opened: &OpenImport) -> Result<Strin
     }
 }
 
-fn problem(error: SheetError) -> Problem {
-    let message = pages::sentence(&error.to_string());
-    let SheetError::Form(places) = error else { return Problem { message, ..Problem::default() } };
-    Problem {
-        message,
-        more: places.len().saturating_sub(MOST_PLACES),
-        places: places.into_iter().take(MOST_PLACES).map(|place| (place.line, place.message)).collect(),
-    }
+fn unusable(error: SheetError) -> Unusable {
+    let message = error.to_string();
+    let SheetError::Form(places) = error else { return Unusable::new(&message, Vec::new(), 0) };
+    Unusable::new(&message, places.into_iter().map(|place| (place.line, place.message)).collect(), 0)
 }

@@ -240,7 +240,7 @@ fn describe(sheet: &Sheet) -> String {
 }
 
 /// What a field is called on pages.
-fn field_label(field: &str) -> &str {
+pub(super) fn field_label(field: &str) -> &str {
     match field {
         "name" => "First name",
         "lastname" => "Last name",
