@@ -24,8 +24,9 @@
 //! *The events of the single users of a batch are in few of them*: the lists of the console leave these events out, and without an
 //! index that does not contain them, each list would skip thousands.
 //!
-//! *Each order of the list of users has an index, and each filter that finds few of them.* An insert of 10,000 users takes 0.1 s longer with them.
-//! A sign-in changes an indexed column, the time of the last sign-in, and therefore writes to all indexes of the table.
+//! *Each order of the list of users has an index, and each filter that finds few of them.* With these seven, a batch of 10,000 users into
+//! 100,000 takes 0.65 s instead of 0.5 s. A sign-in changes an indexed column, the time of the last sign-in, and therefore writes to all indexes
+//! of the table: 0.11 ms instead of 0.08 ms for that statement.
 //!
 //! *A batch does not sort its users into the search index.* A GIN index collects new entries in a pending list, which
 //! searches read, too, and merges them when the list is full: by default at 4 MiB (6,000 users), in the transaction that

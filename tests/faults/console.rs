@@ -1,6 +1,8 @@
 //! The console while clients leave, access ends, and other instances continue.
 
 use muster::clock::Clock;
+use muster::config::Config;
+use muster::secret::Secret;
 use serde_json::{Value, json};
 
 use crate::support::browser::Browser;
@@ -11,8 +13,12 @@ use crate::support::{Answer, TestApp, migrated_database, sso};
 /// An instance that is held at a step, another one, and an owner in a browser at the first.
 async fn held_at(step: &'static str) -> (Gate, ServerProcess, TestApp, Browser, String) {
     let (database, gate) = (migrated_database().await, Gate::open(step));
-    let other = TestApp::spawn_on(database.clone(), Clock::System, |_| {}).await;
-    let held = ServerProcess::start(muster().env("MUSTER_DATABASE__URL", url(&database)).envs([gate.variable()]));
+    let key = "k".repeat(32);
+    let share = |config: &mut Config| config.secrets.server_key = Secret::new(&key);
+    let other = TestApp::spawn_on(database.clone(), Clock::System, share).await;
+    let mut command = muster();
+    command.env("MUSTER_DATABASE__URL", url(&database)).env("MUSTER_SECRETS__SERVER_KEY", &key).envs([gate.variable()]);
+    let held = ServerProcess::start(&mut command);
     let ingrid = json!([{
         "name": "Ingrid", "email": "ingrid@example.com", "password": "", "is_sso_user": false, "permission_level": "owner",
     }]);

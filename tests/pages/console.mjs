@@ -78,11 +78,20 @@ const PAGES = {
   remove: `/console/people/${ids[1]}/delete`, link: `/console/people/${ids[2]}/link`, missing: "/console/nothing",
   audit: "/console/audit", "audit-all": "/console/audit?entries=all", "audit-some": "/console/audit?outcome=refused&actor=Administrator&since=2026-01-01",
   "audit-none": "/console/audit?action=keys&until=2020-01-01", "audit-wrong": "/console/audit?actor=nobody", entry: `/console/audit/${event.event_id}`,
-  deleted: `/console/people/${deleted}`,
+  deleted: `/console/people/${deleted}`, changes: "/console/people/changes",
 };
 const state = await (async () => {
   const context = await browser.newContext();
-  await signIn(context);
+  const page = await signIn(context);
+  // A file of changes, which only this browser opens.
+  await page.goto(`${HOST}/console/people/changes`);
+  const rows = [[created[2], "Owner of the boat", "owner"], [created[5], HOSTILE, "collaborator"]];
+  const quoted = text => `"${text.replaceAll('"', '""')}"`;
+  const file = ["email,title,permission_level", ...rows.map(([user, title, level]) => `${user.email},${quoted(title)},${level}`)].join("\n");
+  await page.setInputFiles("#file", { name: "people.csv", mimeType: "text/csv", buffer: Buffer.from(file.replace("\u202e", "")) });
+  await page.click("text=Compare the file");
+  assert.equal(await page.locator("h1").innerText(), "Apply to 2 people?");
+  PAGES.differences = new URL(page.url()).pathname;
   const state = await context.storageState();
   await context.close();
   return state;

@@ -1,8 +1,8 @@
 //! Files: whole ones, and those that are read and sent in pieces.
 
-use actix_web::HttpResponse;
-use actix_web::HttpResponseBuilder;
+use actix_web::body::MessageBody;
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_DISPOSITION, X_CONTENT_TYPE_OPTIONS};
+use actix_web::{HttpResponse, HttpResponseBuilder};
 use bytes::Bytes;
 use futures_util::stream;
 
@@ -73,7 +73,12 @@ where
     R: IntoIterator<Item = String>,
 {
     let text = csv_text(rows).map_err(|error| Error::internal(error.to_string()))?;
-    Ok(head(&format!("{name}.csv"), Format::Csv).body(text))
+    Ok(text_of(text, name))
+}
+
+/// Sends a text as CSV.
+pub(super) fn text_of(text: impl MessageBody + 'static, name: &str) -> HttpResponse {
+    head(&format!("{name}.csv"), Format::Csv).body(text)
 }
 
 fn head(name: &str, format: Format) -> HttpResponseBuilder {

@@ -142,6 +142,7 @@ pub(super) fn routes(config: &mut ServiceConfig) {
         "/console/import",
         vec![endpoint(Read, import::file::show), endpoint(PostList, import::file::submit)],
     ));
+    config.service(resource("/console/import/template.csv", vec![endpoint(Get, import::file::example)]));
     config.service(resource("/console/import/{draft_id}", vec![endpoint(Read, import::overview)]));
     config.service(resource("/console/import/{draft_id}/discard", vec![endpoint(PostForm, import::discard)]));
     config.service(resource(

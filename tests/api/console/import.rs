@@ -117,7 +117,7 @@ async fn a_file_with_nine_findings_of_seven_kinds_is_fixed_in_place_and_created(
     let wrong = owner.get(&format!("{path}/wrong.csv")).await;
     assert_eq!(wrong.header("content-type"), "text/csv; charset=utf-8");
     assert!(
-        wrong.text.contains("3,email,\"ragnhild.berg@hydro,test\",email_invalid,not a valid e-mail address\n"),
+        wrong.text.contains("3,email,\"ragnhild.berg@hydro,test\",email_invalid,not a valid e-mail address\r\n"),
         "{}",
         wrong.text
     );
@@ -548,4 +548,19 @@ async fn the_file_of_a_collaborator_is_not_read() {
     let answer = cleo.send(request.body(reqwest::Body::wrap_stream(endless))).await;
     assert_eq!((answer.status, heading(&answer)), (403, "Not permitted"));
     assert_eq!(app.db_value::<i64>("select count(*) from drafts").await, 0);
+}
+
+/// Requirement U-54: the example that the page offers is understood when it comes back.
+#[tokio::test]
+async fn the_example_is_understood() {
+    let app = spawn().await;
+    let owner = owner(&app).await;
+    let page = owner.get("/console/import").await;
+    assert!(page.text.contains("href=\"../console/import/template.csv\""), "{}", page.text);
+    let example = owner.get("/console/import/template.csv").await;
+    assert_eq!((example.status, example.header("content-type")), (200, "text/csv; charset=utf-8"));
+    assert_eq!(example.header("content-disposition"), "attachment; filename=\"users.csv\"");
+    let next = location(&upload(&owner, "users.csv", example.text.as_bytes()).await);
+    // Its rows have no findings; the addresses of one domain each are to be checked.
+    assert!(next.ends_with("/review") || next.ends_with("/rows?show=check"), "{next}");
 }

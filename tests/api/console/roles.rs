@@ -45,7 +45,7 @@ fn expected(path: &str) -> (u16, u16, u16) {
         // Takes only forms.
         "/console/shortcuts" => (405, 405, 405),
         "/console/people/{user_id}/sessions" | "/console/batches/{batch_id}/cancel" => (405, 405, 405),
-        "/console/import" => (403, 200, 200),
+        "/console/import" | "/console/import/template.csv" => (403, 200, 200),
         "/console/import/{draft_id}" => (403, 303, 404),
         "/console/import/{draft_id}/columns" | "/console/import/{draft_id}/wrong.csv" => (403, 200, 404),
         "/console/import/{draft_id}/rows" | "/console/import/{draft_id}/review" => (403, 200, 404),

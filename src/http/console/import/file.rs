@@ -11,6 +11,7 @@ use crate::caller::Action;
 use crate::drafts::{self, DraftKey, DraftKind};
 use crate::error::{Error, Result};
 use crate::http::body::Body;
+use crate::http::console::download;
 use crate::http::console::shell::{Place, Shell};
 use crate::http::console::unusable::Unusable;
 use crate::http::console::visit::{Handled, Visit};
@@ -19,7 +20,7 @@ use crate::http::pages::{self, Moment};
 use crate::http::{extract, session};
 use crate::id::{Draft, Id};
 use crate::imports::{self, OpenImport, Opened};
-use crate::users_file::SheetError;
+use crate::users_file::{SheetError, TemplateFormat, template};
 
 #[derive(Template)]
 #[template(path = "console/import.html")]
@@ -73,6 +74,13 @@ pub(in crate::http::console) async fn show(request: HttpRequest, app: web::Data<
     let query: Query = extract::query(&request)?;
     let page = page(&app, visit, session::draft_key(&request).as_ref(), None).await?;
     Ok(respond(&FilePage { is_discarded: query.done.as_deref() == Some("discarded"), ..page }))
+}
+
+/// `GET /console/import/template.csv`: an example that explains every column.
+pub(in crate::http::console) async fn example(request: HttpRequest, app: web::Data<App>) -> Handled {
+    let visit = Visit::of(&request, &app, Place::Import).await?;
+    app.authorize(&visit.caller, Action::UserBatchCreate).await?;
+    Ok(download::text_of(template(TemplateFormat::Csv), "users"))
 }
 
 /// `POST /console/import`.
