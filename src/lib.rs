@@ -22,10 +22,11 @@
 //! | [`sso`], [`sign_in_policies`] | single sign-on: identity providers by OpenID Connect; whether people may or must use it |
 //! | [`invitations`] | links that each create one account |
 //! | [`groups`], [`policies`] | groups of users; the permissions that groups grant |
+//! | [`daily_counts`] | people and sign-ins of each day, for the pictures of the console |
 //! | [`drafts`] | unfinished work of the pages, such as a list that is being corrected, encrypted with a key that only the browser has |
 //! | `imports` | files that become users on the pages of the console: reading, checking, creating |
 //! | [`audit`] | the append-only audit log: a closed list of events |
-//! | [`jobs`] | background work: failing batches whose lease has expired, suspending users whose accounts have expired, expiring idempotency keys, deleting old sessions, throttle rows and drafts |
+//! | [`jobs`] | background work: failing batches whose lease has expired, suspending users whose accounts have expired, expiring idempotency keys, deleting old sessions, throttle rows and drafts, counting days |
 //! | [`doctor`] | checks of the database, the machine, the settings and the certificate |
 //! | [`setup`] | migrations and the first organization of a database |
 //! | [`app`], [`caller`], [`change`] | the parts of a running server; principals and permissions; transactions with their audit events |
@@ -56,7 +57,7 @@
 //! # Rules
 //!
 //! 1. `INSERT`, `UPDATE` and `DELETE` are in `write.rs` files, on a `&mut Change`. The exceptions say so: audit events of
-//!    denials, the last use of a key or a session, the attempts to accept an invitation, the throttle, drafts, login requests, and the rows of running batches
+//!    denials, the last use of a key or a session, the attempts to accept an invitation, the throttle, drafts, login requests, the numbers of days, and the rows of running batches
 //!    (`batches/claim.rs`, `batches/lease.rs`, `jobs/`).
 //! 2. Nothing leaves the process before the commit.
 //! 3. The database decides uniqueness: a statement is judged by the rows that it returns (`on conflict do nothing`) or by
@@ -77,6 +78,7 @@ pub mod cli;
 pub mod clock;
 pub mod collaborators;
 pub mod config;
+pub mod daily_counts;
 pub mod device_logins;
 pub mod doctor;
 pub mod drafts;

@@ -1,5 +1,6 @@
 //! Background work of the service that no request waits for: failing batches whose process died, suspending users whose
-//! accounts have expired, expiring idempotency keys, deleting old sessions, throttle rows and drafts, and appending the counts of repeated denials to the audit log.
+//! accounts have expired, expiring idempotency keys, deleting old sessions, throttle rows and drafts, counting days, and appending the counts of repeated
+//! denials to the audit log.
 //!
 //! # Decisions
 //!
@@ -9,6 +10,7 @@
 //!
 //! *Every instance runs the same rounds.* The conditions of the writes make a second instance update no row.
 
+mod daily_counts;
 mod expired_users;
 mod idempotency_keys;
 mod lapsed_batches;
@@ -40,6 +42,7 @@ const INTERVAL: Duration = Duration::from_secs(2);
 pub async fn run_housekeeping(app: Arc<App>) {
     let mut was_away = false;
     let mut deleted_at = None::<Instant>;
+    let mut due = daily_counts::Due::default();
     loop {
         // After an outage all leases have expired: one round is left out, so that live attempts renew theirs first.
         let round = match ping(&app).await {
@@ -67,6 +70,10 @@ pub async fn run_housekeeping(app: Arc<App>) {
             }
         }
         append_repeated_denials(&app, Some(app.clock.now())).await;
+        if let Err(error) = due.refresh_some(&app).await {
+            app.db.observe(&error);
+            tracing::warn!(error = error.chain(), "failed to look up organizations whose days are to be counted");
+        }
         tokio::time::sleep(INTERVAL).await;
     }
 }
