@@ -213,7 +213,7 @@ pub enum Total {
 }
 
 impl Total {
-    fn of(count: i64) -> Self {
+    pub(super) fn of(count: i64) -> Self {
         u32::try_from(count).ok().filter(|count| *count <= MOST_COUNTED).map_or(Self::Many, Self::Exactly)
     }
 }
@@ -272,7 +272,7 @@ impl View {
 }
 
 /// A year ago, at the beginning of the day: the address of the view stays the same during a day.
-fn a_year_before(now: DateTime<Utc>) -> DateTime<Utc> {
+pub(super) fn a_year_before(now: DateTime<Utc>) -> DateTime<Utc> {
     let day = now.date_naive();
     day.checked_sub_months(Months::new(12)).unwrap_or(day).and_time(chrono::NaiveTime::MIN).and_utc()
 }
@@ -371,13 +371,13 @@ pub async fn views(app: &App, caller: &Caller) -> Result<ViewTotals> {
 }
 
 /// Limits the time of the next statements of a transaction.
-async fn limit_time(read: &mut PgConnection) -> Result<()> {
+pub(super) async fn limit_time(read: &mut PgConnection) -> Result<()> {
     sqlx::query("select set_config('statement_timeout', $1, true)").bind(COUNT_TIMEOUT).execute(read).await?;
     Ok(())
 }
 
 /// The result of a statement, or `None` if its time was up.
-fn in_time<T>(result: sqlx::Result<T>) -> Result<Option<T>> {
+pub(super) fn in_time<T>(result: sqlx::Result<T>) -> Result<Option<T>> {
     match result {
         Err(error) if ErrorClass::of(&error) == ErrorClass::TimedOut => Ok(None),
         result => Ok(Some(result?)),

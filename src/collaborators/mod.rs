@@ -2,6 +2,7 @@
 //!
 //! A user belongs to exactly one organization, so a membership and its account are created and deleted together.
 
+mod attention;
 mod browse;
 mod candidates;
 mod filter;
@@ -20,6 +21,7 @@ use crate::id::{Id, Membership};
 use crate::users::lock::LockedMember;
 use crate::users::{self, AccountKind, Expected, UserDetails};
 
+pub use attention::{AttentionTotals, attention};
 pub use browse::{MOST_COUNTED, Person, Total, View, ViewTotals, browse, by_ids, count, list_key, select_all, views};
 pub use filter::{CollaboratorFilter, MOST_ADDRESSES, MoreFilters, OwnerThrough, PersonQuery, SignInMethod};
 pub use read::{attribute_keys, get, list};

@@ -2,6 +2,8 @@
 
 use std::fmt::Display;
 
+use crate::collaborators::{MOST_COUNTED, Total};
+
 /// A number with commas between the thousands.
 pub(super) fn number(number: impl Display) -> String {
     let digits = number.to_string();
@@ -25,6 +27,14 @@ pub(super) fn counted(count: impl Display, one: &str, many: &str) -> String {
 /// A number of people.
 pub(super) fn people(count: impl Display) -> String {
     counted(count, "person", "people")
+}
+
+/// A number that is counted only up to a limit.
+pub(super) fn short(total: Total) -> String {
+    match total {
+        Total::Exactly(count) => number(count),
+        Total::Many => format!("{}+", number(MOST_COUNTED)),
+    }
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use actix_web::{HttpRequest, web};
 use askama::Template;
 
-use super::numbers::{number, people};
+use super::numbers::{people, short};
 use super::people_query::{Chip, PeopleQuery, of_view};
 use super::respond;
 use super::shell::{Place, Shell};
@@ -129,13 +129,6 @@ const fn title(view: View) -> &'static str {
         View::NeverSignedIn => "Never signed in",
         View::CannotSignIn => "Can’t sign in",
         View::NotForAYear => "Not for a year",
-    }
-}
-
-fn short(total: Total) -> String {
-    match total {
-        Total::Exactly(count) => number(count),
-        Total::Many => format!("{}+", number(MOST_COUNTED)),
     }
 }
 

@@ -9,6 +9,7 @@ mod import;
 mod overview;
 mod people;
 mod person;
+mod pictures;
 mod roles;
 
 pub use crate::pages::{PASSWORD, heading, spawn, title, user};
