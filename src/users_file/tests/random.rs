@@ -325,7 +325,7 @@ proptest! {
 
     #[test]
     fn a_cell_of_muster_is_read_back(text in "'{0,2}[=+@a-]?\\PC{0,3}") {
-        let escaped = escape_formula(text.clone());
+        let escaped = formula::escape(text.clone());
         prop_assert_eq!(formula::unescape(&escaped), text);
     }
 
