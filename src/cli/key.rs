@@ -10,7 +10,7 @@ use crate::app::App;
 use crate::caller::{Caller, PermissionLevel, Scope, Scopes};
 use crate::error::Error;
 use crate::id::{ApiKey, Id, User};
-use crate::keys::{self, Filter, KeySpec, Lifetime, Whose};
+use crate::keys::{self, Filter, KeySpec, LatestRotation, Lifetime, Whose};
 use crate::page::PageRequest;
 
 #[derive(clap::Subcommand, Debug)]
@@ -105,7 +105,7 @@ pub(super) async fn run(command: Command) -> Result<(), Exit> {
         }
         Command::Rotate { key_id, overlap, local } => {
             let rotated = with_operator(local.config.load()?, async |app, caller| {
-                Ok(keys::rotate(app, caller, key_id, overlap).await?.into_api_key(app.clock.now()))
+                Ok(keys::rotate(app, caller, key_id, overlap, LatestRotation::Any).await?.into_api_key(app.clock.now()))
             });
             show_token(local.output, &rotated.await?)
         }

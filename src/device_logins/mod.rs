@@ -351,6 +351,7 @@ pub async fn fetch(app: &App, otp: &str, origin: Origin) -> Result<Option<NewKey
         let organization_id = change.organization_id();
         let parts = read::name_parts(change.connection(), organization_id, approval.user_id, &otp).await?;
         let spec = KeySpec {
+            key_id: None,
             name: key_name(parts),
             user_id: approval.user_id,
             permission_level: Some(approval.permission_level),

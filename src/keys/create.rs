@@ -9,7 +9,7 @@ use crate::caller::{Action, Caller, PermissionLevel, Principal, Scopes};
 use crate::change::Change;
 use crate::error::{Code, Error, Result};
 use crate::failpoints;
-use crate::id::{Id, User};
+use crate::id::{ApiKey, Id, User};
 use crate::users::is_visible_line;
 
 /// The maximum length of a key's name, in characters.
@@ -31,6 +31,8 @@ pub enum Lifetime {
 /// The properties of a key to create.
 #[derive(Debug)]
 pub struct KeySpec {
+    /// The ID, with which a key is created only once; `None` for a new ID.
+    pub key_id: Option<Id<ApiKey>>,
     /// The name: one line of 1 to 100 visible characters.
     pub name: String,
     /// The user on whose behalf the key acts; `None` for the caller's own user.
@@ -47,6 +49,7 @@ impl KeySpec {
     /// A key for the caller's own user, with the caller's scopes and the default lifetime.
     pub fn new(name: impl Into<String>, permission_level: PermissionLevel) -> Self {
         Self {
+            key_id: None,
             name: name.into(),
             user_id: None,
             permission_level: Some(permission_level),
@@ -67,7 +70,8 @@ struct Span {
 ///
 /// # Errors
 /// `forbidden` for another person's key, or for more permissions than the caller has; `not_found` for an unknown user;
-/// `invalid_request` for an invalid name or lifetime; `conflict` for a user with too many keys.
+/// `invalid_request` for an invalid name or lifetime; `conflict` for a user with too many keys;
+/// `precondition_failed` for the ID of another key.
 pub async fn create(app: &App, caller: &Caller, spec: KeySpec) -> Result<NewKey> {
     app.authorize(caller, Action::KeyCreate).await?;
     let name = name(&spec.name)?;
@@ -90,7 +94,8 @@ pub async fn create(app: &App, caller: &Caller, spec: KeySpec) -> Result<NewKey>
             change.authorize(Action::KeyOthers)?;
         }
         let span = span(app, change, spec.lifetime).await?;
-        add_with(app, change, name, user_id, Rights { level, scopes }, &span).await
+        let rights = Rights { level, scopes };
+        add_with(app, change, spec.key_id, name, user_id, rights, &span).await
     })
     .await
 }
@@ -153,7 +158,7 @@ pub(crate) async fn add(app: &App, change: &mut Change, spec: &KeySpec) -> Resul
     let rights =
         Rights { level: spec.permission_level.unwrap_or(own.level), scopes: spec.scopes.unwrap_or(own.scopes) };
     let span = span(app, change, spec.lifetime).await?;
-    add_with(app, change, &spec.name, spec.user_id, rights, &span).await
+    add_with(app, change, spec.key_id, &spec.name, spec.user_id, rights, &span).await
 }
 
 /// Checks the number of active keys of a user. Of keys without a user, as many may be created by callers who are not
@@ -181,13 +186,15 @@ async fn ensure_room(app: &App, change: &mut Change, user_id: Option<Id<User>>) 
 async fn add_with(
     app: &App,
     change: &mut Change,
+    key_id: Option<Id<ApiKey>>,
     name: &str,
     user_id: Option<Id<User>>,
     rights: Rights,
     span: &Span,
 ) -> Result<NewKey> {
     ensure_room(app, change, user_id).await?;
-    let token = Token::generate(change.organization_id(), Id::new(change.now()));
+    let key_id = key_id.unwrap_or_else(|| Id::new(change.now()));
+    let token = Token::generate(change.organization_id(), key_id);
     let created_by = match change.caller().principal {
         Principal::ApiKey { id, .. } => Some(id),
         Principal::Session { .. } | Principal::Invitation(_) | Principal::Operator | Principal::System => None,

@@ -10,10 +10,12 @@
 //! *A key never creates a key with more permissions.* Its level and its scopes limit those of the keys that it creates
 //! or rotates. What a request leaves out is inherited.
 
+mod browse;
 mod create;
 mod read;
 mod revoke;
 mod rotate;
+mod usage;
 
 pub(crate) mod write;
 
@@ -25,13 +27,16 @@ use crate::audit::{Attribution, AuditDenial};
 use crate::caller::{Action, Caller, KeyHolder, Origin, PermissionLevel, Principal, Scopes};
 use crate::error::{Code, Error, Result};
 use crate::id::ApiKey;
+use crate::names::names;
 use crate::secret::Secret;
 use crate::token;
 
+pub use browse::{Creator, KeyDetails, KeyFilter, ListedKey, browse, details, made_by};
 pub use create::{KeySpec, Lifetime, create};
 pub use read::{Ending, Filter, Summary, Whose, count_own, ending, get, list};
 pub use revoke::{revoke, revoke_all, revoke_each};
-pub use rotate::{LONGEST_OVERLAP_DAYS, rotate};
+pub use rotate::{LONGEST_OVERLAP_DAYS, LatestRotation, rotate};
+pub use usage::{KeyUsage, usage};
 
 pub(crate) use create::add;
 pub(crate) use read::holder;
@@ -40,6 +45,18 @@ use read::Found;
 
 /// The token of an API key.
 pub type Token = token::Token<ApiKey>;
+
+names! {
+    /// Whether a key is valid.
+    pub enum KeyStatus {
+        /// Valid, unless the account of its user is suspended or has expired.
+        Active = "active",
+        /// Its lifetime has ended.
+        Expired = "expired",
+        /// It was revoked.
+        Revoked = "revoked",
+    }
+}
 
 /// A key with a new token: it has just been created or rotated.
 #[derive(Debug)]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
-use super::Token;
+use super::{KeyStatus, Token};
 use crate::app::App;
 use crate::audit::ActorRef;
 use crate::caller::{
@@ -50,13 +50,13 @@ pub struct Summary {
 }
 
 impl Summary {
-    /// `active`, `expired` or `revoked`.
+    /// Whether the key is valid.
     #[must_use]
-    pub fn status(&self, now: DateTime<Utc>) -> &'static str {
+    pub fn status(&self, now: DateTime<Utc>) -> KeyStatus {
         match self.revoked_at {
-            Some(_) => "revoked",
-            None if self.expires_at <= now => "expired",
-            None => "active",
+            Some(_) => KeyStatus::Revoked,
+            None if self.expires_at <= now => KeyStatus::Expired,
+            None => KeyStatus::Active,
         }
     }
 

@@ -12,6 +12,16 @@ use crate::id::{ApiKey, Id};
 /// How long the previous secret can stay valid after a rotation, in days.
 pub const LONGEST_OVERLAP_DAYS: u32 = 7;
 
+/// The latest rotation of a key, as the caller knows it: a request that is sent again does not replace the secret that the first one
+/// has shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LatestRotation {
+    /// Any.
+    Any,
+    /// At this time; `None`: the key has never been rotated.
+    At(Option<DateTime<Utc>>),
+}
+
 /// Generates a new secret for a key. The previous secret stays valid for `overlap`, so that the key's users can be
 /// changed over one after the other (`None`: the setting `keys.rotation_overlap_hours`). Older secrets become invalid.
 /// The key's name and permissions stay the same, and its lifetime, unless the organization's maximum is shorter.
@@ -19,8 +29,14 @@ pub const LONGEST_OVERLAP_DAYS: u32 = 7;
 /// # Errors
 /// `invalid_request` for a negative overlap or one of more than 7 days; `forbidden` for another person's key (an owner
 /// may rotate keys of service accounts and keys without a user), or for a key with more permissions than the caller;
-/// `not_found`; `conflict` for a revoked or expired key.
-pub async fn rotate(app: &App, caller: &Caller, key_id: Id<ApiKey>, overlap: Option<Duration>) -> Result<NewKey> {
+/// `not_found`; `conflict` for a revoked or expired key; `precondition_failed` for another latest rotation.
+pub async fn rotate(
+    app: &App,
+    caller: &Caller,
+    key_id: Id<ApiKey>,
+    overlap: Option<Duration>,
+    latest: LatestRotation,
+) -> Result<NewKey> {
     let is_own = read::allowed(app, caller, Action::KeyRotate, key_id).await?.is_own;
     let overlap = overlap.unwrap_or_else(|| Duration::hours(i64::from(app.config.keys.rotation_overlap_hours)));
     if overlap < Duration::zero() || overlap > Duration::days(i64::from(LONGEST_OVERLAP_DAYS)) {
@@ -46,6 +62,10 @@ pub async fn rotate(app: &App, caller: &Caller, key_id: Id<ApiKey>, overlap: Opt
             let message = format!("API key {key_id} is revoked or expired and can't be rotated; create a new one");
             return Err(Error::new(Code::Conflict, message));
         }
+        if latest != LatestRotation::Any && latest != LatestRotation::At(key.rotated_at) {
+            let message = format!("API key {key_id} was rotated in the meantime");
+            return Err(Error::new(Code::PreconditionFailed, message));
+        }
         let token = Token::generate(change.organization_id(), key_id);
         let previous_expires_at: DateTime<Utc> = now + overlap;
         key.rotated_at = Some(now);
@@ -61,7 +81,7 @@ pub async fn rotate(app: &App, caller: &Caller, key_id: Id<ApiKey>, overlap: Opt
 }
 
 /// The reason why the caller may not rotate a key that they may see.
-fn denies(caller: &Caller, found: &read::Known) -> Option<&'static str> {
+pub(super) fn denies(caller: &Caller, found: &read::Known) -> Option<&'static str> {
     if caller.principal == Principal::Operator {
         return None;
     }

@@ -7,10 +7,13 @@ use crate::app::App;
 use crate::audit::Event;
 use crate::caller::{Principal, Scopes};
 use crate::change::Change;
-use crate::error::{Error, Result};
+use crate::error::{Code, Error, Result};
 use crate::id::{ApiKey, Id, Organization, User};
 
 /// Inserts a key, whose user is locked ([`lock_and_count`]).
+///
+/// # Errors
+/// `precondition_failed` if there is a key with this ID.
 pub(super) async fn create(
     change: &mut Change,
     key: &Summary,
@@ -20,12 +23,13 @@ pub(super) async fn create(
 ) -> Result<()> {
     let organization_id = change.organization_id();
     let actor = change.actor();
-    sqlx::query!(
+    let inserted = sqlx::query!(
         r#"
         insert into api_keys
             (organization_id, key_id, name, secret_sha256, permission_level, created_by_kind, created_by_id,
              created_at, expires_at, user_id, scopes)
         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+        on conflict on constraint api_keys_pkey do nothing
         "#,
         organization_id as Id<Organization>,
         key.key_id as Id<ApiKey>,
@@ -41,6 +45,9 @@ pub(super) async fn create(
     )
     .execute(change.connection())
     .await?;
+    if inserted.rows_affected() == 0 {
+        return Err(Error::new(Code::PreconditionFailed, format!("API key {} exists already", key.key_id)));
+    }
     change.record(Event::KeyCreated {
         key_id: key.key_id,
         user_id: key.user_id,

@@ -122,8 +122,8 @@ pub async fn info(app: &App, organization_id: Id<Organization>, user_id: Option<
     read::info(app, organization_id, user_id).await
 }
 
-/// Replaces the policy of the caller's organization. Ends the sessions that the new policy does not allow, and returns their number.
-/// The same policy again writes and records nothing.
+/// Replaces the policy of the caller's organization, or rolls back if it is a dry run. Ends the sessions that the new policy does not
+/// allow, and returns their number. The same policy again writes and records nothing.
 ///
 /// # Errors
 /// `forbidden`; `reauthentication_needed`; any error of reading the policy; `invalid_request` for a policy that binds owners only;
@@ -132,6 +132,7 @@ pub async fn info(app: &App, organization_id: Id<Organization>, user_id: Option<
 pub async fn set(
     app: &App,
     caller: &Caller,
+    dry_run: bool,
     policy: impl Future<Output = Result<SignInPolicy>>,
 ) -> Result<(SignInPolicy, usize)> {
     app.authorize(caller, Action::SignInPolicySet).await?;
@@ -140,7 +141,7 @@ pub async fn set(
         return Err(Error::invalid("`owners_sso` can be `required` only if `sso_mode` is `required`"));
     }
     let target = Target::Organization(caller.organization_id);
-    app.change_many(caller, Action::SignInPolicySet, target, false, async |change| {
+    app.change_many(caller, Action::SignInPolicySet, target, dry_run, async |change| {
         write::lock(change).await?;
         change.confirm_access().await?;
         let before = read::current(change.connection(), caller.organization_id).await?;

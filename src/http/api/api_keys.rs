@@ -15,7 +15,7 @@ use crate::http::body::Body;
 use crate::http::error::ErrorBody;
 use crate::http::extract;
 use crate::id::{self, Id};
-use crate::keys::{self, Filter, KeySpec, Lifetime, NewKey, Summary, Whose};
+use crate::keys::{self, Filter, KeySpec, LatestRotation, Lifetime, NewKey, Summary, Whose};
 use crate::list;
 use crate::page::PageRequest;
 
@@ -23,7 +23,7 @@ impl Summary {
     /// The key as the API and the command line represent it.
     pub(crate) fn into_api_key(self, now: DateTime<Utc>) -> ApiKey {
         ApiKey {
-            status: self.status(now).to_owned(),
+            status: self.status(now).as_str().to_owned(),
             key_id: self.key_id.to_string(),
             user_id: self.user_id.map(|user_id| user_id.to_string()),
             user_status: self.user_status.map(|status| status.as_str().to_owned()),
@@ -116,6 +116,7 @@ impl NewApiKey {
         let lifetime = |seconds| Lifetime::Exactly(Duration::try_seconds(seconds).unwrap_or(Duration::MAX));
         Ok(KeySpec {
             name: self.name,
+            key_id: None,
             user_id: self.user_id.as_deref().map(user_id).transpose()?,
             permission_level: self.permission_level.as_deref().map(permission_level).transpose()?,
             scopes: self.scopes.as_deref().map(scopes).transpose()?,
@@ -205,5 +206,5 @@ pub(in crate::http) async fn rotate(app: web::Data<App>, caller: Caller, mut bod
     let key_id = key_id(&body.request)?;
     let rotation: Rotation = body.optional_object().await?;
     let overlap = rotation.overlap_seconds.map(|seconds| Duration::try_seconds(seconds).unwrap_or(Duration::MAX));
-    Ok(single(keys::rotate(&app, &caller, key_id, overlap).await?.into_api_key(app.clock.now())))
+    Ok(single(keys::rotate(&app, &caller, key_id, overlap, LatestRotation::Any).await?.into_api_key(app.clock.now())))
 }

@@ -105,6 +105,7 @@ pub(in crate::http) async fn create_key(app: web::Data<App>, caller: Caller, mut
         Error::invalid("missing `user_id`; for a key of your own, set your own `user_id` or use POST /api/v2/api_keys")
     })?;
     let spec = KeySpec {
+        key_id: None,
         name: new.name.unwrap_or_else(|| "api key".to_owned()),
         user_id: Some(api_keys::user_id(&user_id)?),
         permission_level: None,

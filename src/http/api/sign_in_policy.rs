@@ -70,6 +70,6 @@ pub(in crate::http) async fn get(app: web::Data<App>, caller: Caller) -> Result<
     ))]
 pub(in crate::http) async fn set(app: web::Data<App>, caller: Caller, mut body: Body) -> Result<HttpResponse> {
     let policy = async { body.object::<NewSignInPolicy>().await?.check() };
-    let (policy, sessions) = sign_in_policies::set(&app, &caller, policy).await?;
+    let (policy, sessions) = sign_in_policies::set(&app, &caller, false, policy).await?;
     Ok(single(shown(policy, Some(sessions))))
 }
