@@ -133,6 +133,16 @@ async fn form(app: &TestApp, path: &str) -> Change {
             let path = path.replace("{user_id}", &person(app).await).replace("{doing}", "suspend");
             (path.clone(), format!("revision={}", hidden(&owner(app).await.get(&path).await, "revision")))
         }
+        "/console/keys/new" => {
+            let form = owner(app).await.get(path).await;
+            (path.to_owned(), format!("form={}&name=nightly", hidden(&form, "form")))
+        }
+        "/console/keys/{key_id}/rotate" => (with_ids(app, path, "key_rotate").await, "latest=&hours=1".to_owned()),
+        "/console/keys/{key_id}/revoke" => (with_ids(app, path, "key_revoke").await, "scope=one".to_owned()),
+        "/console/services" => (path.to_owned(), "name=of-a-form".to_owned()),
+        "/console/settings/name" => (path.to_owned(), "name=Renamed".to_owned()),
+        "/console/settings/keys" => (path.to_owned(), "days=300".to_owned()),
+        "/console/settings/sign-in" => (path.to_owned(), "policy=optional".to_owned()),
         "/console/groups" => (path.to_owned(), "name=Turbines".to_owned()),
         "/console/groups/{group_id}/members" => {
             (with_ids(app, path, "group_update").await, format!("add={}", with_account(app).await))

@@ -43,6 +43,13 @@ assert.equal(refused.status, 422);
 const [event] = (await api("GET", "/api/v2/audit/events?count=1")).results;
 const group = (await api("POST", "/api/v2/user_groups/", { name: "Platform team" })).result.id;
 await api("POST", `/api/v2/user_groups/${group}/members`, { user_ids: ids.slice(1, 8) });
+const service = (await api("POST", "/api/v2/users/service_accounts?name=nightly-import", null)).result.user_id;
+await api("POST", `/api/v2/users/service_accounts?name=${"a-long-name-".repeat(5)}zzz`, null);
+const { key_id: key } = (await api("POST", "/api/v2/api_keys", { name: "nightly", user_id: service, scopes: ["users:read", "audit:read"] })).result;
+const makes = (await api("POST", "/api/v2/api_keys", { name: HOSTILE.replace("\u202e", ""), expires_in_seconds: 86400 })).result;
+await fetch(`${HOST}/api/v2/api_keys`, {
+  method: "POST", headers: { authorization: `Bearer ${makes.token}`, "content-type": "application/json" }, body: JSON.stringify({ name: "a key that another key has made, with a long name" }),
+});
 const link = async user => (await api("POST", "/api/v2/users/password_links", { users: [{ user }] })).results[0].link;
 
 const browser = await launch();
@@ -79,6 +86,10 @@ const PAGES = {
   audit: "/console/audit", "audit-all": "/console/audit?entries=all", "audit-some": "/console/audit?outcome=refused&actor=Administrator&since=2026-01-01",
   "audit-none": "/console/audit?action=keys&until=2020-01-01", "audit-wrong": "/console/audit?actor=nobody", entry: `/console/audit/${event.event_id}`,
   deleted: `/console/people/${deleted}`, changes: "/console/people/changes",
+  keys: "/console/keys", "keys-some": `/console/keys?owner=${service}&ends=30&unused=1&state=any`, "key-new": `/console/keys/new?for=${service}`,
+  key: `/console/keys/${key}`, "key-rotate": `/console/keys/${key}/rotate`, "key-revoke": `/console/keys/${makes.key_id}/revoke`,
+  services: "/console/services", service: `/console/services/${service}`,
+  settings: "/console/settings", "settings-off": "/console/settings/sign-in?policy=off", "settings-no": "/console/settings/sign-in?policy=required",
 };
 const state = await (async () => {
   const context = await browser.newContext();
@@ -138,11 +149,21 @@ for (const script of ["on", "off", "broken"]) {
   await page.click("text=Reactivate…");
   await page.click("button.primary");
   check(where, (await page.locator("[role=status].note").innerText()) === "The account is active again.", "reactivated");
+  await page.goto(`${HOST}/console/keys/new`);
+  await page.fill("#name", `by hand, script ${script}`);
+  await page.click("text=Make the key");
+  check(where, (await page.locator("#made").innerText()) === "The secret is shown only now", "made");
+  await fits(where, page);
+  if (SHOTS) await page.screenshot({ path: `${SHOTS}/key-made-${script}.png`, fullPage: true });
+  await page.click("text=I have kept it");
+  await page.click("text=Revoke…");
+  await page.click("text=Revoke 1 key");
+  check(where, (await page.locator("[role=status].note").innerText()) === "1 API key is revoked.", "revoked");
   // The navigation of a phone needs no script.
   await page.click(".menu");
   await page.click(".nav >> text=People");
   check(where, (await page.locator("h1").innerText()) === "People", "navigation");
-  steps += 5;
+  steps += 7;
   await context.close();
 }
 

@@ -7,7 +7,7 @@ use super::shell::Place;
 use super::visit::{Handled, Visit};
 use crate::app::App;
 use crate::http::{extract, pages};
-use crate::id::{Batch, Event, Group, Id, Request as RequestId, User};
+use crate::id::{ApiKey, Batch, Event, Group, Id, Request as RequestId, User};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -39,6 +39,9 @@ fn page(text: &str) -> String {
     }
     if let Ok(group_id) = text.parse::<Id<Group>>() {
         return format!("console/groups/{group_id}");
+    }
+    if let Ok(key_id) = text.parse::<Id<ApiKey>>() {
+        return format!("console/keys/{key_id}");
     }
     match text {
         "" => "console/people".to_owned(),

@@ -18,6 +18,10 @@
 //! | `bulk.rs`, `bulk_review.rs` | changes of many people: the selection, and its review |
 //! | `person_edit.rs`, `person_action.rs`, `person_link.rs` | changes of one person |
 //! | `groups.rs`, `group.rs`, `group_policy.rs` | the list of groups, one group, who becomes an owner through it |
+//! | `keys.rs`, `key.rs`, `key_new.rs`, `key_rotate.rs`, `key_revoke.rs` | the list of API keys, one key, its changes |
+//! | `key_made.rs`, `form_id.rs` | a new key, shown once; a form that is sent twice makes one |
+//! | `services.rs`, `service.rs` | the list of service accounts, one of them |
+//! | `settings.rs`, `settings_sign_in.rs` | the settings of the organization; how its people sign in |
 //! | `batches.rs`, `batch.rs`, `batch_undo.rs`, `batch_links.rs` | the list of batches, one batch, its undo, links for its people |
 //!
 //! A page calls the same operations as the API, with the session as the caller, and decides no permission itself.
@@ -42,10 +46,17 @@ mod changes;
 mod download;
 mod error;
 mod find;
+mod form_id;
 mod group;
 mod group_policy;
 mod groups;
 mod import;
+mod key;
+mod key_made;
+mod key_new;
+mod key_revoke;
+mod key_rotate;
+mod keys;
 mod numbers;
 mod overview;
 mod people;
@@ -55,6 +66,10 @@ mod person;
 mod person_action;
 mod person_edit;
 mod person_link;
+mod service;
+mod services;
+mod settings;
+mod settings_sign_in;
 mod shell;
 mod state;
 mod unusable;
@@ -158,7 +173,38 @@ pub(super) fn routes(config: &mut ServiceConfig) {
         "/console/import/{draft_id}/review",
         vec![endpoint(Read, import::review::show), endpoint(PostForm, import::review::submit)],
     ));
+    access_routes(config);
     config.service(resource("/console/{rest:.*}", vec![endpoint(Read, unknown)]));
+}
+
+/// Those about what an organization decides, and who gets in.
+fn access_routes(config: &mut ServiceConfig) {
+    config.service(resource("/console/keys", vec![endpoint(Read, keys::show)]));
+    config.service(resource(
+        "/console/keys/new",
+        vec![endpoint(Read, key_new::show), endpoint(PostForm, key_new::submit)],
+    ));
+    config.service(resource("/console/keys/{key_id}", vec![endpoint(Read, key::show)]));
+    config.service(resource(
+        "/console/keys/{key_id}/rotate",
+        vec![endpoint(Read, key_rotate::show), endpoint(PostForm, key_rotate::submit)],
+    ));
+    config.service(resource(
+        "/console/keys/{key_id}/revoke",
+        vec![endpoint(Read, key_revoke::show), endpoint(PostForm, key_revoke::submit)],
+    ));
+    config.service(resource(
+        "/console/services",
+        vec![endpoint(Read, services::show), endpoint(PostForm, services::create)],
+    ));
+    config.service(resource("/console/services/{user_id}", vec![endpoint(Read, service::show)]));
+    config.service(resource("/console/settings", vec![endpoint(Read, settings::show)]));
+    config.service(resource("/console/settings/name", vec![endpoint(PostForm, settings::rename)]));
+    config.service(resource("/console/settings/keys", vec![endpoint(PostForm, settings::limit_keys)]));
+    config.service(resource(
+        "/console/settings/sign-in",
+        vec![endpoint(Read, settings_sign_in::show), endpoint(PostForm, settings_sign_in::submit)],
+    ));
 }
 
 /// `/`: the console for owners, their account for everybody else.
@@ -211,7 +257,12 @@ fn respond_with(status: StatusCode, page: &impl Template) -> HttpResponse {
 
 /// Sends the browser to sign in again, and back to this page: what it asks for needs a recent sign-in.
 fn again(request: &HttpRequest) -> HttpResponse {
-    pages::redirect(request, &format!("{}&again=1", pages::with_return("sign-in", request.path())))
+    again_at(request, request.uri().path_and_query().map_or(request.path(), |page| page.as_str()))
+}
+
+/// As [`again`], and back to another page, such as this one with the values of a form.
+fn again_at(request: &HttpRequest, page: &str) -> HttpResponse {
+    pages::redirect(request, &format!("{}&again=1", pages::with_return("sign-in", page)))
 }
 
 /// The page of a form that can't be accepted, with the status of the error.

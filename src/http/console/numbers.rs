@@ -2,6 +2,8 @@
 
 use std::fmt::Display;
 
+use chrono::{DateTime, Utc};
+
 use crate::collaborators::{MOST_COUNTED, Total};
 
 /// A number with commas between the thousands.
@@ -37,6 +39,17 @@ pub(super) fn short(total: Total) -> String {
     }
 }
 
+/// How many days there are until a day, or have been since then.
+pub(super) fn days_until(at: DateTime<Utc>, now: DateTime<Utc>) -> String {
+    match at.date_naive().signed_duration_since(now.date_naive()).num_days() {
+        0 => "today".to_owned(),
+        1 => "tomorrow".to_owned(),
+        -1 => "yesterday".to_owned(),
+        days if days > 0 => format!("in {} days", number(days)),
+        days => format!("{} days ago", number(days.abs())),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -47,5 +60,20 @@ mod tests {
             assert_eq!(people(count), text);
         }
         assert_eq!((number(12_345_678), number(100_000_usize)), ("12,345,678".to_owned(), "100,000".to_owned()));
+    }
+
+    #[test]
+    fn days_are_those_of_the_calendar() {
+        let at = |text: &str| text.parse::<DateTime<Utc>>().unwrap();
+        let now = at("2026-11-30T23:30:00Z");
+        for (then, words) in [
+            ("2026-11-30T00:00:00Z", "today"),
+            ("2026-12-01T00:10:00Z", "tomorrow"),
+            ("2026-11-29T23:50:00Z", "yesterday"),
+            ("2026-12-06T01:00:00Z", "in 6 days"),
+            ("2023-11-30T00:00:00Z", "1,096 days ago"),
+        ] {
+            assert_eq!(days_until(at(then), now), words, "{then}");
+        }
     }
 }

@@ -16,7 +16,7 @@ use crate::http::body::Body;
 use crate::http::extract;
 use crate::http::pages::{self, Moment};
 use crate::id::{ApiKey, Batch, Id, Session, User};
-use crate::keys;
+use crate::keys::{self, KeyStatus};
 use crate::page::{MAX_COUNT, PageRequest};
 use crate::sessions;
 use crate::sso;
@@ -183,7 +183,7 @@ pub(super) async fn show(request: HttpRequest, app: web::Data<App>) -> Handled {
             .collect(),
         keys: keys
             .iter()
-            .filter(|key| key.status(visit.now) == "active")
+            .filter(|key| key.status(visit.now) == KeyStatus::Active)
             .map(|key| KeyRow {
                 id: key.key_id,
                 name: &key.name,

@@ -102,7 +102,17 @@ impl Doing {
     }
 }
 
+/// The list that the page of a user belongs to.
+const fn list_of(user: &UserDetails) -> &'static str {
+    if user.is_service_account { "services" } else { "people" }
+}
+
 impl ActionPage<'_> {
+    /// The page of the user, below `/console`.
+    fn home(&self) -> String {
+        format!("{}/{}", list_of(self.user), self.user.user_id)
+    }
+
     fn question(&self) -> String {
         let name = self.user.full_name();
         match self.doing {
@@ -190,9 +200,10 @@ pub(super) async fn submit(request: HttpRequest, app: web::Data<App>, mut body: 
         _ => perform(&app, &visit, &user, doing, form.revision).await,
     };
     let Err(error) = done else {
+        let list = list_of(&user);
         let path = match doing {
-            Doing::Delete => "console/people?done=deleted".to_owned(),
-            _ => format!("console/people/{user_id}?done={}", doing.done()),
+            Doing::Delete => format!("console/{list}?done=deleted"),
+            _ => format!("console/{list}/{user_id}?done={}", doing.done()),
         };
         return Ok(pages::redirect(&request, &path));
     };

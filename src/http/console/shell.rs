@@ -17,6 +17,9 @@ pub(super) enum Place {
     Audit,
     Batches,
     Groups,
+    Keys,
+    Services,
+    Settings,
 }
 
 /// An entry of the navigation.
@@ -44,7 +47,24 @@ const SECTIONS: &[Section] = &[
             Entry { place: Place::Groups, path: "/groups", title: "Groups", key: "groups", for_owners: true },
         ],
     ),
+    (
+        "Access",
+        &[
+            Entry { place: Place::Keys, path: "/keys", title: "API keys", key: "keys", for_owners: false },
+            Entry {
+                place: Place::Services,
+                path: "/services",
+                title: "Service accounts",
+                key: "services",
+                for_owners: true,
+            },
+        ],
+    ),
     ("Record", &[Entry { place: Place::Audit, path: "/audit", title: "Audit log", key: "audit", for_owners: true }]),
+    (
+        "Organization",
+        &[Entry { place: Place::Settings, path: "/settings", title: "Settings", key: "settings", for_owners: true }],
+    ),
 ];
 
 /// What every page has.

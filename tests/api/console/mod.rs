@@ -6,15 +6,18 @@ mod bulk;
 mod changes;
 mod groups;
 mod import;
+mod keys;
 mod overview;
 mod people;
 mod person;
 mod pictures;
 mod roles;
+mod services;
+mod settings;
 
 pub use crate::pages::{PASSWORD, heading, spawn, title, user};
 pub use crate::support::browser::Browser;
-pub use crate::support::{Answer, TestApp};
+pub use crate::support::{Actor, Answer, TestApp};
 
 /// A browser in which an owner has signed in, with the password.
 pub async fn owner(app: &TestApp) -> Browser {

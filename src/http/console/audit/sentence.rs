@@ -197,6 +197,7 @@ impl Context<'_> {
             "usr" => Some(format!("people/{id}")),
             "bat" => Some(format!("batches/{id}")),
             "ug" if self.names.of(id).is_some() => Some(format!("groups/{id}")),
+            "key" if self.names.of(id).is_some() => Some(format!("keys/{id}")),
             _ => None,
         };
         Part::Object { name: self.name(id), path }

@@ -110,7 +110,7 @@ pub(super) async fn list(
         let ends = Moment { at: ending.expires_at, now }.short();
         list.push(Attention {
             number: number(ending.keys),
-            path: None,
+            path: Some("keys?ends=14".to_owned()),
             title: choose(ending.keys, ["API key ends within 14 days", "API keys end within 14 days"]).to_owned(),
             hint: format!("The first is {}, on {ends}, {last_used}. A key is rotated without a gap.", ending.name),
         });
