@@ -8,10 +8,10 @@
 //! *A day is final an hour after its end.* Events have the time at which their transaction began, and no transaction lasts an hour.
 //! Until then, and while the day lasts, it is counted again each hour.
 //!
-//! *People are counted now, and reckoned back* by the creations and deletions since. The number of now and the events of today are read by
-//! one statement, so that a concurrent change is in both or in neither.
+//! *People are counted now; the numbers of earlier days follow* from the creations and deletions since. The number of now and the events of
+//! today are read by one statement, so that a concurrent change is in both or in neither.
 //!
-//! *The first time, days are counted from the creation of the organization*, [`FILLED`] at most, each by a statement of its own: the time
+//! *The first time, days are counted from the creation of the organization*, 90 at most, each by a statement of its own: the time
 //! that one takes depends on the events of a day.
 
 mod read;
@@ -25,7 +25,7 @@ use crate::id::{Id, Organization};
 
 pub use read::recent;
 
-/// How many days are counted the first time.
+/// How many days before the current one are counted the first time.
 const FILLED: TimeDelta = TimeDelta::days(89);
 
 /// How long after its end a day is final.
@@ -72,13 +72,13 @@ pub(crate) async fn refresh(app: &App, organization_id: Id<Organization>) -> Res
     }
     drop(connection);
     let mut people = days.last().and_then(|(_, counted)| counted.people).unwrap_or_default();
-    let reckoned = days.into_iter().rev().map(|(day, counted)| {
+    let counts = days.into_iter().rev().map(|(day, counted)| {
         let read::Counted { created, deleted, sign_ins, refused, .. } = counted;
-        let counts = DailyCounts { day, people, created, deleted, sign_ins, refused, counted_at: now };
+        let of_day = DailyCounts { day, people, created, deleted, sign_ins, refused, counted_at: now };
         people = (people - created + deleted).max(0);
-        counts
+        of_day
     });
-    write::replace(app, organization_id, &reckoned.collect::<Vec<_>>()).await
+    write::replace(app, organization_id, &counts.collect::<Vec<_>>()).await
 }
 
 fn is_final((day, counted_at): &(NaiveDate, DateTime<Utc>)) -> bool {
