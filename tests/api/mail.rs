@@ -1,4 +1,4 @@
-//! Mail: links and notices that are queued with what they are about, and sent by a worker.
+//! S-37 to S-39, mail: links and notices that are queued with what they are about, and sent by a worker.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -125,7 +125,7 @@ async fn after_a_refusal_another_account_can_be_used() {
     );
 }
 
-/// S-67 to S-69 and S-72 through the real door; the unit tests have more cases. The names are those of the conformance suite.
+/// S-67 to S-69, S-72 and S-73 through the real door; the unit tests have more cases. The names are those of the conformance suite.
 #[actix_web::test]
 async fn hostile_tokens_are_refused_with_their_class() {
     let (app, idp) = with_ada().await;
@@ -208,7 +208,7 @@ async fn a_rotated_key_is_fetched_and_invented_keys_do_not_lead_to_a_flood() {
         assert_eq!(browser.sign_in_at(&idp).await.status, 403);
     }
     assert_eq!(idp.requests("/jwks"), fetched + 1);
-    // Without a key ID, all keys are tried (`oidcc-client-test-kid-absent-multiple-jwks`).
+    // S-60: without a key ID, all keys are tried (`oidcc-client-test-kid-absent-multiple-jwks`).
     idp.script().header = json!({ "alg": "RS256" });
     assert_signed_in(&Browser::of(&app).sign_in_at(&idp).await);
 }

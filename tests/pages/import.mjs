@@ -1,10 +1,10 @@
 // Imports a list with mistakes in the console of a server, with Chromium: node import.mjs. HOST and TOKEN are those of the server.
-// With SHOTS=FOLDER, keeps a picture of every step in every mode.
+// With SHOTS=FOLDER, keeps a picture of every step in every mode; with PICTURES=FOLDER, those of the documentation.
 import assert from "node:assert/strict";
 import fs from "node:fs";
 import { accessible, check, finish, fits, launch, listen, validate } from "./lib.mjs";
 
-const { HOST, TOKEN, SHOTS } = process.env;
+const { HOST, TOKEN, SHOTS, PICTURES } = process.env;
 const PASSWORD = "correct horse battery staple";
 
 async function api(method, path, body) {
@@ -73,6 +73,7 @@ for (const [number, mode] of WALKS.entries()) {
       fs.mkdirSync(SHOTS, { recursive: true });
       await page.screenshot({ path: `${SHOTS}/import-${name}-${mode.viewport.width}-${mode.colorScheme}.png`, fullPage: true });
     }
+    if (PICTURES && number < 2) await page.screenshot({ path: `${PICTURES}/import-${name}-${mode.colorScheme}.png` });
   };
   const heading = () => page.locator("h1").innerText();
   const press = name => Promise.all([page.waitForEvent("load"), page.click(name)]);

@@ -4,6 +4,7 @@
 #
 #   tests/pages/run.sh                                       checks the previews that `cargo test previews` has written, and walks
 #                                                            through the pages of a temporary server, and of one behind nginx
+#   PICTURES=docs/images tests/pages/run.sh                  also renews the pictures of the documentation
 #   SHOTS=target/shots tests/pages/run.sh sign-in account    takes pictures of the pages whose names begin so
 set -euo pipefail
 cd "$(dirname "$0")/../.."
