@@ -73,7 +73,8 @@ for (const [number, mode] of WALKS.entries()) {
       fs.mkdirSync(SHOTS, { recursive: true });
       await page.screenshot({ path: `${SHOTS}/import-${name}-${mode.viewport.width}-${mode.colorScheme}.png`, fullPage: true });
     }
-    if (PICTURES && number < 2) await page.screenshot({ path: `${PICTURES}/import-${name}-${mode.colorScheme}.png` });
+    if (PICTURES && number < 2 && ["columns", "rows", "review"].includes(name))
+      await page.screenshot({ path: `${PICTURES}/import-${name}-${mode.colorScheme}.png` });
   };
   const heading = () => page.locator("h1").innerText();
   const press = name => Promise.all([page.waitForEvent("load"), page.click(name)]);

@@ -55,7 +55,7 @@ async fn an_edited_export_changes_what_differs() {
         "<span class=\"soft\">Title</span> <ins><span class=\"vh\">to </span><bdi>Countess</bdi></ins>",
         "<del><span class=\"vh\">from </span><bdi>collaborator</bdi></del><ins><span class=\"vh\">to </span><bdi>owner</bdi></ins>",
         "new@<wbr>acme.example</bdi> <span class=\"state busy\">New</span>",
-        "<li>1 person becomes an owner</li>",
+        "<p>1 person becomes an owner</p>",
         "<dt>Rows in the file</dt><dd>3</dd><dt>Unchanged</dt><dd>0</dd><dt>Changed</dt><dd>2 people</dd><dt>New</dt><dd>1 person</dd>",
         "<pre>muster user apply -f people.csv</pre>",
     ] {
@@ -115,7 +115,7 @@ async fn missing_people_are_suspended_on_request() {
     let review = format!("{review}?missing=suspend");
     let page = owner.get(&review).await;
     assert_eq!((page.status, heading(&page)), (200, "Apply to 1 person?"));
-    assert!(page.text.contains("<li>1 person loses access</li>"), "{}", page.text);
+    assert!(page.text.contains("<p>1 person loses access</p>"), "{}", page.text);
     assert_eq!(apply(&owner, &review, &[("seen", "on")]).await.status, 303);
     assert_eq!(person(&app, "eve@acme.example").await["status"], json!("suspended"));
     let page = owner.get("/console/people/changes?x=1").await;
