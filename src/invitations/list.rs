@@ -3,9 +3,13 @@
 //! As for a list of new users, validation continues after the first finding: one report covers all rows and all fields.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::future::Future;
+use std::str::FromStr;
 
 use chrono::{DateTime, Duration, Utc};
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
 
 use super::read::OpenInvitation;
 use super::{Details, Invitee, NewInvitation, create, write};
@@ -13,7 +17,7 @@ use crate::app::App;
 use crate::audit::{AuditDenial, Event, Target};
 use crate::caller::{Action, Caller, PermissionLevel};
 use crate::change::Change;
-use crate::error::{Error, Result};
+use crate::error::{Code, Error, Result};
 use crate::field::UserField;
 use crate::id::{Id, Invitation};
 use crate::report::{Finding, Report};
@@ -28,6 +32,50 @@ pub struct ListOptions {
     pub resend: bool,
     /// Whether everything is rolled back.
     pub dry_run: bool,
+    /// The plan of a dry run: nobody is invited unless the outcomes are the same as those of the dry run.
+    pub plan: Option<InvitationPlan>,
+}
+
+/// A digest of the outcomes of a list: the addresses, and the open invitations that are kept and replaced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InvitationPlan([u8; 32]);
+
+impl InvitationPlan {
+    /// The plan of these outcomes.
+    #[must_use]
+    pub fn of(outcomes: &[ListOutcome]) -> Self {
+        let mut digest = Sha256::new();
+        for outcome in outcomes {
+            let (key, id, kind) = match outcome {
+                ListOutcome::Invited { invitation, replaces } => {
+                    (invitation.invitee.email.key(), *replaces, invitation.invitee.permission_level.as_str())
+                }
+                ListOutcome::AlreadyInvited(open) => (open.email.as_str(), Some(open.invitation_id), "kept"),
+            };
+            let id = id.map(Uuid::from).unwrap_or_default();
+            for part in [key.as_bytes(), id.as_bytes().as_slice(), kind.as_bytes()] {
+                digest.update(part.len().to_le_bytes());
+                digest.update(part);
+            }
+        }
+        Self(digest.finalize().into())
+    }
+}
+
+impl fmt::Display for InvitationPlan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&hex::encode(self.0))
+    }
+}
+
+impl FromStr for InvitationPlan {
+    type Err = hex::FromHexError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let mut plan = [0; 32];
+        hex::decode_to_slice(text, &mut plan)?;
+        Ok(Self(plan))
+    }
 }
 
 /// The outcome for a person of a list.
@@ -66,7 +114,7 @@ struct List {
 ///
 /// # Errors
 /// `forbidden`; any error of reading the body; `invalid_json`, `invalid_request`, `empty_batch`, `too_large`;
-/// `batch_rejected` or `batch_conflict` with the complete report; a database error.
+/// `batch_rejected` or `batch_conflict` with the complete report; `plan_changed`; a database error.
 pub async fn create_all(
     app: &App,
     caller: &Caller,
@@ -150,6 +198,11 @@ impl List {
         }
         if !report.is_empty() {
             return Err(Error::rejected(report));
+        }
+        if options.plan.is_some_and(|plan| plan != InvitationPlan::of(&outcomes)) {
+            let message = "the list would invite others than planned, because invitations have changed; nothing was written, so \
+                           make a new dry run";
+            return Err(Error::new(Code::PlanChanged, message));
         }
         let created: Vec<&NewInvitation> = outcomes.iter().filter_map(ListOutcome::invitation).collect();
         if created.is_empty() {

@@ -19,7 +19,8 @@
 //! an address that has an account.
 //!
 //! *A repeated list needs no idempotency key.* The links are not stored, so no key could return them again. After a lost
-//! response, the addresses are skipped, and `resend` replaces the lost links.
+//! response, the addresses are skipped, and `resend` replaces the lost links. A page of the console binds a list to its dry run by
+//! an [`InvitationPlan`]: sending the form twice does not replace the links that the first response shows.
 //!
 //! *Rows of a list have the fields of new users, but no password and no SSO*: an invited person chooses a password. Such a
 //! field is a finding, because the list was made to create users. Names and titles are the defaults of the form, and the
@@ -29,6 +30,7 @@
 //! link: with a link, a client without an API key can make muster check passwords, which is expensive.
 
 mod accept;
+mod browse;
 mod create;
 mod list;
 mod read;
@@ -45,8 +47,9 @@ use crate::token;
 use crate::users::{EmailAddress, Expiry, Line, Name};
 
 pub use accept::{Acceptance, Accepted, Invited, accept, open};
+pub use browse::{InvitationFilter, InvitationState, ListedInvitation, browse};
 pub use create::{InvitationRequest, create};
-pub use list::{ListOptions, ListOutcome, create_all};
+pub use list::{InvitationPlan, ListOptions, ListOutcome, create_all};
 pub use read::{InvitationDetails, OpenCount, OpenInvitation, count_open, get, list};
 
 /// The parsed token of an invitation link.

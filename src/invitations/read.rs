@@ -9,7 +9,7 @@ use crate::app::App;
 use crate::caller::{Action, Caller, PermissionLevel};
 use crate::change::Change;
 use crate::error::{Error, Result};
-use crate::id::{Id, Invitation, Organization};
+use crate::id::{Id, Invitation, Organization, User};
 use crate::page::{Page, PageRequest};
 use crate::users::EmailAddress;
 
@@ -32,6 +32,8 @@ pub struct InvitationDetails {
     pub accepted_at: Option<DateTime<Utc>>,
     /// When the invitation was revoked or replaced.
     pub invalidated_at: Option<DateTime<Utc>>,
+    /// The user that was created.
+    pub user_id: Option<Id<User>>,
 }
 
 /// Selects invitations: `$condition` completes the `where` clause. `$1` is the organization.
@@ -43,7 +45,7 @@ macro_rules! invitations {
             select
                 invitation_id as "invitation_id: Id<Invitation>", organization_id as "organization_id: Id<Organization>",
                 email, permission_level as "permission_level: PermissionLevel", created_at, expires_at, accepted_at,
-                invalidated_at
+                invalidated_at, user_id as "user_id: Id<User>"
             from invitations
             where organization_id = $1 and
             "# + $condition,

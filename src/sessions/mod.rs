@@ -16,6 +16,7 @@
 //! *A session that is over stays for 30 days*, so that administrators can see where somebody was signed in.
 
 mod agent;
+mod everyone;
 mod read;
 mod write;
 
@@ -36,7 +37,8 @@ use crate::secret::Secret;
 use crate::token;
 
 pub use agent::browser;
-pub use read::SessionDetails;
+pub use everyone::{EndedSessions, browse, end_everyone, list_key};
+pub use read::{ListedSession, SessionDetails};
 pub(crate) use write::{delete_old, end_access, note_sign_in, revoke_links};
 
 use read::Found;

@@ -16,6 +16,7 @@ use crate::caller::{
 use crate::change::Change;
 use crate::error::Result;
 use crate::id::{Id, Organization, Session, User};
+use crate::page::{Position, Slice, Span};
 
 /// The result of looking a token up.
 pub(super) enum Found {
@@ -155,6 +156,99 @@ pub(super) async fn list(
         agent: row.agent,
     });
     Ok(details.collect())
+}
+
+/// A session of a list, with its user.
+#[derive(Debug)]
+pub struct ListedSession {
+    /// The session.
+    pub session: SessionDetails,
+    /// First and last name of the user.
+    pub name: String,
+    /// The address of the user.
+    pub email: String,
+}
+
+/// The most sessions that are read for one page, also of those that are over: the rows of the latest sign-ins.
+const MOST_SCANNED: i64 = 10_000;
+
+/// Selects the part of the list after or before a session: each row, whether it is of the list, and whether it is the last one that was
+/// read.
+macro_rules! rows {
+    ($after:literal, $order:literal, $read:expr, $organization_id:expr, $($values:expr),+ $(,)?) => {
+        sqlx::query!(
+            r#"
+            select
+                s.session_id as "session_id!: Id<Session>", s.user_id as "user_id!: Id<User>", s.stage as "stage!",
+                s.method as "method!: Method", s.created_at as "created_at!", s.last_seen_at as "last_seen_at!",
+                s.expires_at as "expires_at!", host(s.address) as address, s.agent as "agent?",
+                u.name || coalesce(' ' || nullif(u.lastname, ''), '') as "name!", u.email,
+                s.n = $4 as "is_last_scanned!", s.is_match as "is_match!"
+            from (
+                select
+                    *, row_number() over (order by session_id "#
+                + $order
+                + r#") as n,
+                    ended_at is null and expires_at > $3 and idle_expires_at > $3
+                        and ($5::text is null or method = $5) as is_match
+                from sessions
+                where organization_id = $1 and ($2::uuid is null or session_id "#
+                + $after
+                + r#" $2)
+                order by session_id "#
+                + $order
+                + r#"
+                limit $4
+            ) s
+            join users u on u.organization_id = $1 and u.user_id = s.user_id
+            where s.is_match or s.n = $4
+            order by s.session_id "#
+                + $order
+                + " limit $6",
+            $organization_id as Id<Organization>,
+            $($values),+
+        )
+        .fetch_all($read)
+        .await?
+        .into_iter()
+        .map(|row| {
+            let session = SessionDetails {
+                session_id: row.session_id,
+                user_id: row.user_id,
+                stage: row.stage,
+                method: row.method,
+                created_at: row.created_at,
+                last_seen_at: row.last_seen_at,
+                expires_at: row.expires_at,
+                address: row.address.and_then(|address| address.parse().ok()),
+                agent: row.agent,
+            };
+            let listed = ListedSession { session, name: row.name, email: row.email };
+            (listed, row.is_match, row.is_last_scanned)
+        })
+        .collect()
+    };
+}
+
+/// A part of the sessions of an organization that are not over, the latest first. It may have fewer rows than requested, because it reads
+/// at most [`MOST_SCANNED`]: the next page begins where the reading ended.
+pub(super) async fn page(
+    read: &mut PgConnection,
+    organization_id: Id<Organization>,
+    method: Option<Method>,
+    span: &Span,
+    now: DateTime<Utc>,
+) -> Result<Slice<ListedSession>> {
+    let start = span.start().map(|start| start.id);
+    let method = method.map(Method::as_str);
+    let rows: Vec<(ListedSession, bool, bool)> = match span.is_backward() {
+        false => rows!("<", "desc", read, organization_id, start, now, MOST_SCANNED, method, span.limit()),
+        true => rows!(">", "asc", read, organization_id, start, now, MOST_SCANNED, method, span.limit()),
+    };
+    let position = |listed: &ListedSession| Position::new("", listed.session.session_id);
+    let searched = rows.iter().find(|(.., is_last_scanned)| *is_last_scanned).map(|(listed, ..)| position(listed));
+    let found = rows.into_iter().filter(|(_, is_match, _)| *is_match).map(|(listed, ..)| listed).collect();
+    Ok(Slice::new(span, found, searched, position))
 }
 
 /// The user of a session.

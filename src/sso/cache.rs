@@ -57,6 +57,15 @@ struct Entry {
     refreshed_at: Option<Instant>,
 }
 
+/// What the last requests to a provider came to, and how long ago.
+#[derive(Debug)]
+pub(crate) enum Contact {
+    /// The metadata and keys were read.
+    Answered { elapsed: Duration },
+    /// It has not answered since then; why the last request failed.
+    Away { why: String, elapsed: Duration },
+}
+
 /// What is known about an issuer. Locked while the provider is asked.
 type Shared = Arc<AsyncMutex<Entry>>;
 
@@ -75,6 +84,17 @@ impl Cache {
         let entry = self.entry(provider_id, issuer);
         let away_since = entry.try_lock().ok()?.away_since;
         away_since.map(|since| since.elapsed())
+    }
+
+    /// What the requests to a provider came to. `None`: it was not asked, or is being asked.
+    pub(crate) fn contact(&self, provider_id: Id<SsoProvider>, issuer: &str) -> Option<Contact> {
+        let entry = self.entry(provider_id, issuer);
+        let entry = entry.try_lock().ok()?;
+        match (&entry.failure, entry.away_since, &entry.known) {
+            (Some((why, _)), Some(since), _) => Some(Contact::Away { why: why.clone(), elapsed: since.elapsed() }),
+            (_, _, Some((_, fetched_at))) => Some(Contact::Answered { elapsed: fetched_at.elapsed() }),
+            _ => None,
+        }
     }
 
     /// The metadata and keys of a provider.

@@ -12,7 +12,7 @@
 //! | `logout` | the provider ends sessions, and signing out there |
 //! | `identities` | binding identities by command; users of single sign-on |
 //! | `denial` | why a sign-in fails |
-//! | `health` | what `muster doctor` examines |
+//! | `health`, `status` | what `muster doctor` examines; how the providers are, for a page |
 
 mod answer;
 mod arrival;
@@ -31,6 +31,7 @@ mod providers;
 mod read;
 mod service;
 mod sign_in;
+mod status;
 mod write;
 
 pub(crate) use cookie::{
@@ -43,9 +44,10 @@ pub use logout::provider_of;
 pub use provider::{EmailProof, Preset, ProviderName, ProviderSettings, TokenAuth, base_url, redirect_uri};
 pub use providers::{
     ClientSecrets, Probe, ProviderSummary, ProviderUses, Resealed, authorize, check_seal_keys, create, get, list,
-    remove, reseal, test, update, uses,
+    may_configure, remove, reseal, test, update, uses,
 };
 pub use read::{Identity, StoredProvider};
 pub use service::Sso;
 pub use sign_in::{Arrived, Departed, Departure, Provider, Purpose, SsoError, enabled};
+pub use status::{ListedProvider, Reachability, browse, reachability};
 pub(crate) use write::delete_old_uses;

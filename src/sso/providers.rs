@@ -136,13 +136,19 @@ fn seal(app: &App, caller: &Caller, provider_id: Id<SsoProvider>, secrets: &Clie
     Ok(SealedSecrets { first: seal(&secrets.first)?, second: seal(&secrets.second)? })
 }
 
+/// Whether this server lets the caller configure providers, if the caller has the permission.
+#[must_use]
+pub fn may_configure(app: &App, caller: &Caller) -> bool {
+    app.config.sso.owners_may_configure || matches!(caller.principal, Principal::Operator)
+}
+
 /// Checks that the caller may configure providers: for doors that read a body afterwards.
 ///
 /// # Errors
 /// `forbidden`; `reauthentication_needed`.
 pub async fn authorize(app: &App, caller: &Caller, action: Action) -> Result<()> {
     app.authorize(caller, action).await?;
-    if app.config.sso.owners_may_configure || matches!(caller.principal, Principal::Operator) {
+    if may_configure(app, caller) {
         return Ok(());
     }
     app.record_denial(caller, action, &AuditDenial::Forbidden).await;

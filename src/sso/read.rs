@@ -135,6 +135,25 @@ pub(super) async fn uses(
     Ok(ProviderUses { identities: count(row.identities), sessions: count(row.sessions) })
 }
 
+/// The number of identities of each provider that has some.
+pub(super) async fn identity_counts(
+    connection: &mut PgConnection,
+    organization_id: Id<Organization>,
+) -> Result<Vec<(Id<SsoProvider>, i64)>> {
+    let rows = sqlx::query!(
+        r#"
+        select provider_id as "provider_id: Id<SsoProvider>", count(*) as "count!"
+        from sso_identities
+        where organization_id = $1
+        group by provider_id
+        "#,
+        organization_id as Id<Organization>,
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.provider_id, row.count)).collect())
+}
+
 /// The provider of an address such as `/sso/ORGANIZATION/PROVIDER/start`.
 pub(super) async fn provider(app: &App, organization: &str, provider: &str) -> Result<Option<StoredProvider>> {
     let mut connection = app.reader(&app.db.reserved).await?;

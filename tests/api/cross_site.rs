@@ -161,6 +161,22 @@ async fn form(app: &TestApp, path: &str) -> Change {
             let plan = hidden(&shown, "plan").to_owned();
             (path, format!("role=owner&plan={plan}"))
         }
+        "/console/invitations/new" => {
+            let review = owner(app).await.submit(path, &[("addresses", "elsewhere@example.com")]).await;
+            (path.to_owned(), format!("addresses=elsewhere@example.com&plan={}", hidden(&review, "plan")))
+        }
+        "/console/invitations/{invitation_id}" => {
+            (with_ids(app, path, "invitation_get").await, "revoke=yes".to_owned())
+        }
+        "/console/providers/{provider}/test" => (with_ids(app, path, "sso_provider_test").await, "test=yes".to_owned()),
+        "/console/providers/{provider}/{doing}" => {
+            (with_ids(app, &path.replace("{doing}", "disable"), "sso_provider_test").await, "confirm=".to_owned())
+        }
+        "/console/sessions" => {
+            let form = with_ids(app, "end={session_id}", "session_end").await;
+            (path.to_owned(), form)
+        }
+        "/console/sessions/end" => (path.to_owned(), format!("user={}", person(app).await)),
         "/console/batches/{batch_id}/cancel" => (with_ids(app, path, "batch_undo").await, "x=y".to_owned()),
         "/console/batches/{batch_id}/undo" => (with_ids(app, path, "batch_undo").await, "confirm=1".to_owned()),
         "/console/batches/{batch_id}/links" => {

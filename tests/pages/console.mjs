@@ -1,7 +1,9 @@
 // Walks through the console of a server with Chromium, as administrators do: node console.mjs. HOST and TOKEN are those of the server.
 // With SHOTS=FOLDER, keeps a picture of every page in every mode.
 import assert from "node:assert/strict";
+import { generateKeyPairSync } from "node:crypto";
 import fs from "node:fs";
+import http from "node:http";
 import { accessible, check, finish, fits, launch, listen, validate } from "./lib.mjs";
 
 const { HOST, TOKEN, SHOTS } = process.env;
@@ -52,6 +54,38 @@ await fetch(`${HOST}/api/v2/api_keys`, {
 });
 const link = async user => (await api("POST", "/api/v2/users/password_links", { users: [{ user }] })).results[0].link;
 
+const invited = await api("POST", "/api/v2/organization_invitations/admin_batch_create", [
+  { email: "sigrid@meridian-hydro.example" }, { email: "o'neil&sons+the-longest-address-that-anybody-has-ever-invited@tidewater.example", permission_level: "owner" }, { email: "gone@tidewater.example" },
+]);
+await api("POST", `/api/v2/organization_invitations/${invited.results[2].id}/invalidate`, {});
+// A program that signs in, whose name is code.
+const signedIn = await fetch(`${HOST}/api/v2/users/reset_password`, {
+  method: "POST", headers: { "content-type": "application/json", origin: HOST, "sec-fetch-site": "same-origin", "user-agent": "\"><b>bot/1" },
+  body: JSON.stringify({ token: (await link(ids[3])).split("/").pop(), new_password: PASSWORD }),
+});
+assert.ok(signedIn.ok, await signedIn.text());
+
+/** An identity provider that only says what it is; on a server whose owners configure providers. */
+const providers = {};
+let idp;
+if (process.env.MUSTER_SSO__OWNERS_MAY_CONFIGURE) {
+  const { publicKey } = generateKeyPairSync("rsa", { modulusLength: 2048 });
+  const keys = JSON.stringify({ keys: [{ ...publicKey.export({ format: "jwk" }), kid: "1", use: "sig", alg: "RS256" }] });
+  idp = http.createServer((request, response) => {
+    const issuer = `http://127.0.0.1:${idp.address().port}`;
+    response.setHeader("content-type", "application/json");
+    response.end(request.url === "/keys" ? keys : JSON.stringify({
+      issuer, authorization_endpoint: `${issuer}/authorize`, token_endpoint: `${issuer}/token`, jwks_uri: `${issuer}/keys`, response_types_supported: ["code"],
+      subject_types_supported: ["public"], id_token_signing_alg_values_supported: ["RS256"],
+    }));
+  });
+  await new Promise(resolve => idp.listen(0, "127.0.0.1", resolve));
+  await api("POST", "/api/v2/sso/providers", {
+    name: "hydro", title: HOSTILE.replace("\u202e", ""), issuer: `http://127.0.0.1:${idp.address().port}`, client_id: "muster", domains: ["meridian-hydro.example", "tidewater.example"],
+  });
+  Object.assign(providers, { provider: "/console/providers/hydro", "provider-disable": "/console/providers/hydro/disable", "provider-remove": "/console/providers/hydro/remove" });
+}
+
 const browser = await launch();
 let steps = 0;
 
@@ -90,6 +124,10 @@ const PAGES = {
   key: `/console/keys/${key}`, "key-rotate": `/console/keys/${key}/rotate`, "key-revoke": `/console/keys/${makes.key_id}/revoke`,
   services: "/console/services", service: `/console/services/${service}`,
   settings: "/console/settings", "settings-off": "/console/settings/sign-in?policy=off", "settings-no": "/console/settings/sign-in?policy=required",
+  invitations: "/console/invitations", "invitations-none": "/console/invitations?state=expired&q=nobody", invite: "/console/invitations/new",
+  invitation: `/console/invitations/${invited.results[1].id}`, revoked: `/console/invitations/${invited.results[2].id}`,
+  sessions: "/console/sessions", "sessions-of": `/console/sessions?user=${ids[3]}`, "sessions-whose": "/console/sessions?user=person&method=link", "sessions-end": "/console/sessions/end",
+  providers: "/console/providers", ...providers,
 };
 const state = await (async () => {
   const context = await browser.newContext();
@@ -125,6 +163,36 @@ for (const [number, mode] of MODES.entries()) {
       fs.mkdirSync(SHOTS, { recursive: true });
       await page.screenshot({ path: `${SHOTS}/${name}-${where.split(" ").slice(1).join("-")}.png`, fullPage: true });
     }
+  }
+  await context.close();
+}
+
+/** Pages that answer a form. */
+for (const [number, mode] of MODES.entries()) {
+  const context = await browser.newContext({ ...mode, storageState: state, reducedMotion: "reduce", bypassCSP: true });
+  const page = await context.newPage();
+  let where = "";
+  listen(() => where, page);
+  const look = async (name, heading) => {
+    where = `${name} ${mode.viewport.width} ${mode.contrast ?? (mode.forcedColors ? "forced" : mode.colorScheme)}`;
+    steps += 1;
+    check(where, (await page.locator("h1").innerText()) === heading, `the heading is ${await page.locator("h1").innerText()}`);
+    await fits(where, page);
+    await accessible(where, page);
+    if (SHOTS) await page.screenshot({ path: `${SHOTS}/${name}-${where.split(" ").slice(1).join("-")}.png`, fullPage: true });
+  };
+  await page.goto(`${HOST}/console/invitations/new`);
+  await page.fill("#addresses", `guest-${number}@tidewater.example, nobody, person-1@meridian-hydro.example\nsigrid@meridian-hydro.example`);
+  await page.click("text=Review");
+  await look("invite-wrong", "Invite people");
+  await page.click("text=Review the other 2");
+  await look("invite-review", "Invite 1 person?");
+  await page.click("button.primary");
+  await look("invite-links", "1 invitation link");
+  if (process.env.MUSTER_SSO__OWNERS_MAY_CONFIGURE) {
+    await page.goto(`${HOST}/console/providers/hydro`);
+    await page.click("text=Test");
+    await look("provider-tested", HOSTILE.replace("\u202e", ""));
   }
   await context.close();
 }
@@ -168,4 +236,5 @@ for (const script of ["on", "off", "broken"]) {
 }
 
 await browser.close();
+idp?.close();
 finish(steps);

@@ -25,6 +25,7 @@ if [ -n "${SHOTS:-}" ] || [ $# -gt 0 ]; then exit; fi
 . tests/support/lib.sh
 binary=${CARGO_TARGET_DIR:-target}/debug/muster
 (
+    export MUSTER_SSO__OWNERS_MAY_CONFIGURE=true
     start_server "$binary"
     node tests/pages/live.mjs
     node tests/pages/console.mjs

@@ -168,6 +168,7 @@ pub(in crate::http) async fn create_all(app: web::Data<App>, caller: Caller, mut
     let options = ListOptions {
         resend: extract::flag("resend", query.resend.as_deref())?.unwrap_or(false),
         dry_run: extract::flag("dry_run", query.dry_run.as_deref())?.unwrap_or(false),
+        plan: None,
     };
     let mut url = String::new();
     let list = async {

@@ -7,7 +7,7 @@ use super::shell::Place;
 use super::visit::{Handled, Visit};
 use crate::app::App;
 use crate::http::{extract, pages};
-use crate::id::{ApiKey, Batch, Event, Group, Id, Request as RequestId, User};
+use crate::id::{ApiKey, Batch, Event, Group, Id, Invitation, Request as RequestId, SsoProvider, User};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -42,6 +42,12 @@ fn page(text: &str) -> String {
     }
     if let Ok(key_id) = text.parse::<Id<ApiKey>>() {
         return format!("console/keys/{key_id}");
+    }
+    if let Ok(invitation_id) = text.parse::<Id<Invitation>>() {
+        return format!("console/invitations/{invitation_id}");
+    }
+    if let Ok(provider_id) = text.parse::<Id<SsoProvider>>() {
+        return format!("console/providers/{provider_id}");
     }
     match text {
         "" => "console/people".to_owned(),

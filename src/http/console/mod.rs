@@ -22,6 +22,9 @@
 //! | `key_made.rs`, `form_id.rs` | a new key, shown once; a form that is sent twice makes one |
 //! | `services.rs`, `service.rs` | the list of service accounts, one of them |
 //! | `settings.rs`, `settings_sign_in.rs` | the settings of the organization; how its people sign in |
+//! | `invitations.rs`, `invitation.rs`, `invitation_new.rs`, `invitation_links.rs` | the list of invitations, one invitation, inviting people, their links |
+//! | `providers.rs`, `provider.rs`, `provider_action.rs` | the identity providers, one of them, changes of one |
+//! | `sessions.rs`, `sessions_end.rs` | where people are signed in, ending the sessions of a person or of everybody |
 //! | `batches.rs`, `batch.rs`, `batch_undo.rs`, `batch_links.rs` | the list of batches, one batch, its undo, links for its people |
 //!
 //! A page calls the same operations as the API, with the session as the caller, and decides no permission itself.
@@ -51,6 +54,10 @@ mod group;
 mod group_policy;
 mod groups;
 mod import;
+mod invitation;
+mod invitation_links;
+mod invitation_new;
+mod invitations;
 mod key;
 mod key_made;
 mod key_new;
@@ -66,8 +73,13 @@ mod person;
 mod person_action;
 mod person_edit;
 mod person_link;
+mod provider;
+mod provider_action;
+mod providers;
 mod service;
 mod services;
+mod sessions;
+mod sessions_end;
 mod settings;
 mod settings_sign_in;
 mod shell;
@@ -174,6 +186,7 @@ pub(super) fn routes(config: &mut ServiceConfig) {
         vec![endpoint(Read, import::review::show), endpoint(PostForm, import::review::submit)],
     ));
     access_routes(config);
+    sign_in_routes(config);
     config.service(resource("/console/{rest:.*}", vec![endpoint(Read, unknown)]));
 }
 
@@ -204,6 +217,34 @@ fn access_routes(config: &mut ServiceConfig) {
     config.service(resource(
         "/console/settings/sign-in",
         vec![endpoint(Read, settings_sign_in::show), endpoint(PostForm, settings_sign_in::submit)],
+    ));
+}
+
+/// Those about who may sign in, by what means, and who has.
+fn sign_in_routes(config: &mut ServiceConfig) {
+    config.service(resource("/console/invitations", vec![endpoint(Read, invitations::show)]));
+    config.service(resource(
+        "/console/invitations/new",
+        vec![endpoint(Read, invitation_new::show), endpoint(PostForm, invitation_new::submit)],
+    ));
+    config.service(resource(
+        "/console/invitations/{invitation_id}",
+        vec![endpoint(Read, invitation::show), endpoint(PostForm, invitation::revoke)],
+    ));
+    config.service(resource("/console/providers", vec![endpoint(Read, providers::show)]));
+    config.service(resource("/console/providers/{provider}", vec![endpoint(Read, provider::show)]));
+    config.service(resource("/console/providers/{provider}/test", vec![endpoint(PostForm, provider::test)]));
+    config.service(resource(
+        "/console/providers/{provider}/{doing}",
+        vec![endpoint(Read, provider_action::show), endpoint(PostForm, provider_action::submit)],
+    ));
+    config.service(resource(
+        "/console/sessions",
+        vec![endpoint(Read, sessions::show), endpoint(PostForm, sessions::end)],
+    ));
+    config.service(resource(
+        "/console/sessions/end",
+        vec![endpoint(Read, sessions_end::show), endpoint(PostForm, sessions_end::submit)],
     ));
 }
 

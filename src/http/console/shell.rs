@@ -20,6 +20,9 @@ pub(super) enum Place {
     Keys,
     Services,
     Settings,
+    Invitations,
+    Providers,
+    Sessions,
 }
 
 /// An entry of the navigation.
@@ -45,6 +48,13 @@ const SECTIONS: &[Section] = &[
             Entry { place: Place::Import, path: "/import", title: "Import", key: "import", for_owners: true },
             Entry { place: Place::Batches, path: "/batches", title: "Batches", key: "batches", for_owners: true },
             Entry { place: Place::Groups, path: "/groups", title: "Groups", key: "groups", for_owners: true },
+            Entry {
+                place: Place::Invitations,
+                path: "/invitations",
+                title: "Invitations",
+                key: "invitations",
+                for_owners: true,
+            },
         ],
     ),
     (
@@ -58,6 +68,14 @@ const SECTIONS: &[Section] = &[
                 key: "services",
                 for_owners: true,
             },
+            Entry {
+                place: Place::Providers,
+                path: "/providers",
+                title: "Identity providers",
+                key: "providers",
+                for_owners: true,
+            },
+            Entry { place: Place::Sessions, path: "/sessions", title: "Sessions", key: "sessions", for_owners: true },
         ],
     ),
     ("Record", &[Entry { place: Place::Audit, path: "/audit", title: "Audit log", key: "audit", for_owners: true }]),

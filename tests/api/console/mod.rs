@@ -6,13 +6,16 @@ mod bulk;
 mod changes;
 mod groups;
 mod import;
+mod invitations;
 mod keys;
 mod overview;
 mod people;
 mod person;
 mod pictures;
+mod providers;
 mod roles;
 mod services;
+mod sessions;
 mod settings;
 
 pub use crate::pages::{PASSWORD, heading, spawn, title, user};

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::import::upload;
 use super::{Browser, PASSWORD, TestApp, heading, owner, spawn, user};
+use crate::support::idp::{Idp, configure_for_sso};
 use crate::tenants::other_owner;
 
 /// The paths of all pages, from the table of routes.
@@ -37,6 +38,14 @@ fn expected(path: &str) -> (u16, u16, u16) {
         "/console/groups/{group_id}/members"
         | "/console/groups/{group_id}/rename"
         | "/console/groups/{group_id}/delete" => (405, 405, 405),
+        "/console/invitations" | "/console/invitations/new" => (403, 200, 200),
+        "/console/invitations/{invitation_id}" => (403, 200, 404),
+        "/console/providers" => (403, 200, 200),
+        "/console/providers/{provider}" => (403, 200, 404),
+        // Owners don't configure providers on this server.
+        "/console/providers/{provider}/{doing}" => (403, 403, 404),
+        "/console/providers/{provider}/test" => (405, 405, 405),
+        "/console/sessions" | "/console/sessions/end" => (403, 200, 200),
         "/console/batches" => (403, 200, 200),
         "/console/batches/{batch_id}" | "/console/batches/{batch_id}/undo" | "/console/batches/{batch_id}/links" => {
             (403, 200, 404)
@@ -68,7 +77,12 @@ async fn signed_in(app: &TestApp, email: &str) -> Browser {
 
 #[tokio::test]
 async fn every_page_is_for_whom_it_is_for() {
-    let app = spawn().await;
+    let app = TestApp::spawn_with(|config| {
+        configure_for_sso(config);
+        config.passwords.must_change = false;
+    })
+    .await;
+    Idp::start().await.add_to(&app, |_| {}).await;
     let owner = owner(&app).await;
     user(&app, "cleo@example.com", "collaborator").await;
     let subject = user(&app, "ada@example.com", "collaborator").await;
@@ -80,6 +94,10 @@ async fn every_page_is_for_whom_it_is_for() {
     let service = app.owner.post("/api/v2/users/service_accounts?name=importer", &Value::Null).await.json();
     let service = service["result"]["user_id"].as_str().unwrap().to_owned();
     let batch = app.owner.get("/api/v2/batches").await.json()["results"][0]["batch_id"].as_str().unwrap().to_owned();
+
+    let invited =
+        app.owner.post("/api/v2/organization_invitations/", &json!({"email": "max@example.com"})).await.json();
+    let invitation = invited["result"]["id"].as_str().unwrap().to_owned();
 
     let suspended_id = user(&app, "sam@example.com", "owner").await;
     let suspended = signed_in(&app, "sam@example.com").await;
@@ -113,6 +131,9 @@ async fn every_page_is_for_whom_it_is_for() {
             .replace("{key_id}", &key)
             .replace("/services/{user_id}", &format!("/services/{service}"))
             .replace("{user_id}", &subject)
+            .replace("{invitation_id}", &invitation)
+            .replace("/providers/{provider}/{doing}", "/providers/{provider}/disable")
+            .replace("{provider}", "one")
             .replace("{doing}", "suspend")
             .replace("{rest:.*}", "nothing/here");
         let (for_collaborator, for_owner, for_other) = expected(template);

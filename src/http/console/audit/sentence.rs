@@ -198,6 +198,8 @@ impl Context<'_> {
             "bat" => Some(format!("batches/{id}")),
             "ug" if self.names.of(id).is_some() => Some(format!("groups/{id}")),
             "key" if self.names.of(id).is_some() => Some(format!("keys/{id}")),
+            "orginv" if self.names.of(id).is_some() => Some(format!("invitations/{id}")),
+            "idp" if self.names.of(id).is_some() => Some(format!("providers/{id}")),
             _ => None,
         };
         Part::Object { name: self.name(id), path }

@@ -86,7 +86,7 @@ pub(super) async fn list(
         let open = choose(invitations.open, ["Invitation is open", "Invitations are open"]);
         list.push(Attention {
             number: number(invitations.open),
-            path: None,
+            path: Some("invitations?state=open".to_owned()),
             title: match invitations.ending {
                 0 => open.to_owned(),
                 ending => format!("{open}, {} within a day", choose(ending, ["one ends", "some end"])),
