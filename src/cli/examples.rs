@@ -37,8 +37,11 @@ const EXAMPLES: [(&str, &[&str]); 77] = [
     ("api-key get", &["api-key get key_01k9h6m3x0e8wbz1v5n7q2r4t6"]),
     ("api-key rotate", &["api-key rotate key_01k9h6m3x0e8wbz1v5n7q2r4t6 --overlap 1h"]),
     ("api-key revoke", &["api-key revoke key_01k9h6m3x0e8wbz1v5n7q2r4t6"]),
-    ("session list", &["session list", "session list ada@example.com -o json"]),
-    ("session end", &["session end ses_01k9h6m3x0e8wbz1v5n7q2r4t6", "session end --user ada@example.com"]),
+    ("session list", &["session list", "session list ada@example.com -o json", "session list --everyone"]),
+    (
+        "session end",
+        &["session end ses_01k9h6m3x0e8wbz1v5n7q2r4t6", "session end --user ada@example.com", "session end --everyone"],
+    ),
     ("logout", &["logout", "logout --host https://muster.example.org"]),
     ("invitation create", &["invitation create ada@example.com --role owner", "invitation create -f people.csv"]),
     ("invitation list", &["invitation list", "invitation list --email ada@example.com"]),

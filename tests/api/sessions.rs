@@ -46,6 +46,53 @@ async fn sessions_are_listed_and_ended() {
     assert_eq!(here.get("/api/v2/userinfo/").await.status, 401);
 }
 
+/// Owners list the sessions of everybody page by page, and end all but their own.
+#[tokio::test]
+async fn the_sessions_of_everybody_are_listed_and_ended() {
+    let app = TestApp::spawn().await;
+    let (ada_id, ada) = app.signed_in("ada@example.com").await;
+    let (_, eve) = app.signed_in("eve@example.com").await;
+    let mut boss = crate::support::with_password("boss@example.com", "");
+    boss["permission_level"] = json!("owner");
+    app.owner.create(&json!([boss])).await;
+    let boss = app.signed_in_by_link("boss@example.com").await;
+    let emails = |listed: &Value| -> Vec<String> {
+        listed["results"].as_array().unwrap().iter().map(|one| one["email"].as_str().unwrap().to_owned()).collect()
+    };
+    let first = boss.get(&format!("{SESSIONS}?everyone=true&count=2")).await.json();
+    assert_eq!(emails(&first), ["boss@example.com", "eve@example.com"], "{first}");
+    assert_eq!((&first["results"][0]["is_this"], &first["results"][1]["is_this"]), (&json!(true), &json!(false)));
+    let next = first["metadata"]["next_paging_token"].as_str().unwrap();
+    let second = boss.get(&format!("{SESSIONS}?everyone=true&count=2&paging_token={next}")).await.json();
+    assert_eq!(
+        (emails(&second), &second["metadata"]["next_paging_token"]),
+        (vec!["ada@example.com".to_owned()], &json!(null))
+    );
+    assert_eq!(second["results"][0]["user_id"], json!(ada_id));
+    let none = boss.get(&format!("{SESSIONS}?everyone=true&method=password")).await.json();
+    assert_eq!(none["results"], json!([]));
+    for (query, detail) in [
+        ("everyone=yes", "`everyone` must be `true` or `false`"),
+        ("everyone=true&method=x", "`method` must be one of password, sso, passkey, link, recovery"),
+        ("everyone=true&user_id=usr_01k9h6m3x0e8wbz1v5n7q2r4t6", "`user_id` and `everyone` exclude each other"),
+        ("count=5", "`method`, `count` and `paging_token` are for `everyone=true`"),
+        ("everyone=true&count=51", "`count` must be a number from 1 to 50"),
+    ] {
+        let answer = boss.get(&format!("{SESSIONS}?{query}")).await;
+        assert_eq!((answer.status, answer.error()["detail"].as_str()), (400, Some(detail)), "{query}");
+    }
+    // Only for owners.
+    assert_eq!(eve.get(&format!("{SESSIONS}?everyone=true")).await.status, 403);
+    let end_all = format!("{SESSIONS}/end_all");
+    assert_eq!(eve.post(&end_all, &json!({"everyone": true})).await.status, 403);
+    assert_eq!(boss.post(&end_all, &json!({"everyone": true, "user_id": ada_id})).await.status, 400);
+    for ended in [2, 0] {
+        let answer = boss.post(&end_all, &json!({"everyone": true})).await;
+        assert_eq!(answer.json(), json!({"result": {"ended": ended}}), "{}", answer.text);
+    }
+    assert_eq!([ada.get("/api/v2/userinfo/").await.status, boss.get("/api/v2/userinfo/").await.status], [401, 200]);
+}
+
 /// S-27: signing out ends the session, and succeeds without one.
 #[tokio::test]
 async fn signing_out_ends_the_session() {

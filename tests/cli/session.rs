@@ -46,6 +46,27 @@ async fn a_user_lists_and_ends_their_own_sessions_and_no_others() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_owner_lists_and_ends_the_sessions_of_everybody() {
+    let app = TestApp::spawn().await;
+    let (_, ada) = app.signed_in("ada@example.com").await;
+    app.signed_in("ben@example.com").await;
+    let listed = remote(&app, &["session", "list", "--everyone"]);
+    let lines: Vec<&str> = listed.out.lines().collect();
+    assert_eq!((listed.status, lines.len()), (Some(0), 3), "{}", listed.err);
+    assert!(lines[0].starts_with("SESSION ID ") && lines[0].contains("  EMAIL "), "{}", lines[0]);
+    assert!(lines[1].contains("  ben@example.com  link  "), "{}", lines[1]);
+    let listed = json(&remote(&app, &["session", "list", "--everyone", "-o", "json"]));
+    assert_eq!(listed[1]["email"], "ada@example.com", "{listed}");
+    let ran = remote(&app, &["session", "end", "--everyone"]);
+    assert_eq!((ran.status, ran.err.as_str()), (Some(0), "2 sessions ended\n"));
+    assert_eq!(ada.get("/api/v2/userinfo/").await.status, 401);
+    for arguments in ["list ada@example.com --everyone", "end --all --everyone"] {
+        let arguments: Vec<&str> = ["session"].into_iter().chain(arguments.split(' ')).collect();
+        assert_eq!(remote(&app, &arguments).status, Some(2), "{arguments:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_last_sign_in_is_shown_and_those_who_never_signed_in_are_found() {
     let app = TestApp::spawn().await;
     app.signed_in("ada@example.com").await;

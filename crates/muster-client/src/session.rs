@@ -36,6 +36,9 @@ pub struct Session {
     pub browser: String,
     /// Whether it is the session of the request.
     pub is_this: bool,
+    /// E-mail address of the user, in lists of the sessions of all users.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub email: Option<String>,
 }
 
 /// The number of sessions that were ended.
@@ -124,6 +127,8 @@ struct NewLinks<'a> {
 struct EndAll<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     user_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    everyone: bool,
 }
 
 impl Client {
@@ -135,6 +140,22 @@ impl Client {
         let query: Vec<_> = user_id.map(|user_id| ("user_id", user_id.to_owned())).into_iter().collect();
         let page: Page<Session> = self.http.get(SESSIONS, &query).await?;
         Ok(page.results)
+    }
+
+    /// Lists the sessions of all users that are not over, the latest first. A page can have fewer than `count` although more follow.
+    /// Requires an owner.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn list_all_sessions(
+        &self,
+        count: Option<u8>,
+        paging_token: Option<&str>,
+    ) -> Result<Page<Session>, Error> {
+        let mut query = vec![("everyone", "true".to_owned())];
+        query.extend(count.map(|count| ("count", count.to_string())));
+        query.extend(paging_token.map(|token| ("paging_token", token.to_owned())));
+        self.http.get(SESSIONS, &query).await
     }
 
     /// Ends a session. Succeeds for a session that has ended, too. For sessions of other users, requires an owner.
@@ -150,7 +171,16 @@ impl Client {
     /// # Errors
     /// See [`Error`].
     pub async fn end_sessions(&self, user_id: Option<&str>) -> Result<EndedSessions, Error> {
-        self.http.post(&format!("{SESSIONS}/end_all")).body(&EndAll { user_id })?.one().await
+        self.http.post(&format!("{SESSIONS}/end_all")).body(&EndAll { user_id, everyone: false })?.one().await
+    }
+
+    /// Ends the sessions of all users, except for that of the request. Requires an owner.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn end_all_sessions(&self) -> Result<EndedSessions, Error> {
+        let everyone = EndAll { user_id: None, everyone: true };
+        self.http.post(&format!("{SESSIONS}/end_all")).body(&everyone)?.one().await
     }
 
     /// Makes links with which users set their passwords, for all users or none. They replace open links. Requires an owner.

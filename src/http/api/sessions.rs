@@ -5,7 +5,7 @@ use muster_client::{EndedSessions, Session};
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
-use super::{Listing, Single, complete, single};
+use super::{Listing, Single, complete, page, single};
 use crate::app::App;
 use crate::caller::{Caller, Principal};
 use crate::error::{Error, Result};
@@ -13,7 +13,8 @@ use crate::http::body::Body;
 use crate::http::error::ErrorBody;
 use crate::http::extract;
 use crate::id::{Id, User};
-use crate::sessions::{self, SessionDetails};
+use crate::page::{Page, Span};
+use crate::sessions::{self, Method, SessionDetails};
 
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -21,6 +22,14 @@ use crate::sessions::{self, SessionDetails};
 pub(in crate::http) struct Query {
     /// ID of another user. For owners.
     user_id: Option<String>,
+    /// `true` for the sessions of all users of the organization, page by page. For owners.
+    everyone: Option<String>,
+    /// How the users authenticated: `password`, `sso`, `link` or `recovery`. With `everyone`.
+    method: Option<String>,
+    /// The `next_paging_token` of the previous page. With `everyone`.
+    paging_token: Option<String>,
+    /// Sessions per page: 1 to 50. A page can have fewer although more follow. With `everyone`.
+    count: Option<String>,
 }
 
 /// A session with the caller, to tell which one is in use.
@@ -39,24 +48,44 @@ impl From<Shown> for Session {
             expires_at: session.expires_at,
             network: session.address.map(sessions::network),
             browser: sessions::browser(session.agent.as_deref()),
+            email: None,
         }
     }
 }
 
 /// List sessions
 ///
-/// The sessions of the caller's user that are not over, the latest first. Owners can list those of another user.
+/// The sessions of the caller's user that are not over, the latest first. Owners can list those of another user, or of everybody.
 #[utoipa::path(get, path = "/api/v2/users/sessions", operation_id = "session_list", tag = "sign-in", params(Query),
     responses(
         (status = 200, description = "The sessions.", body = Listing<Session>),
         (status = 404, description = "The caller has no user.", body = ErrorBody),
     ))]
 pub(in crate::http) async fn list(request: HttpRequest, app: web::Data<App>, caller: Caller) -> Result<HttpResponse> {
-    let Query { user_id } = extract::query(&request)?;
+    let Query { user_id, everyone, method, paging_token, count } = extract::query(&request)?;
     let user_id = user_id.as_deref().map(parse).transpose()?;
-    let sessions = sessions::list(&app, &caller, user_id).await?;
-    let shown = sessions.into_iter().map(|session| Shown(session, caller.principal)).collect();
-    Ok(complete::<_, Session>(&request, shown))
+    let (count, paging_token) = (count.as_deref(), paging_token.as_deref());
+    let others = [method.as_deref(), count, paging_token];
+    if !extract::flag("everyone", everyone.as_deref())?.unwrap_or(false) {
+        if others.iter().any(Option::is_some) {
+            return Err(Error::invalid("`method`, `count` and `paging_token` are for `everyone=true`"));
+        }
+        let sessions = sessions::list(&app, &caller, user_id).await?;
+        let shown = sessions.into_iter().map(|session| Shown(session, caller.principal)).collect();
+        return Ok(complete::<_, Session>(&request, shown));
+    }
+    if user_id.is_some() {
+        return Err(Error::invalid("`user_id` and `everyone` exclude each other"));
+    }
+    let unknown = || Error::invalid(format!("`method` must be one of {}", Method::list()));
+    let method = method.as_deref().map(|text| Method::parse(text).ok_or_else(unknown)).transpose()?;
+    let span = Span::forward(sessions::list_key(method), count, paging_token)?;
+    let slice = sessions::browse(&app, &caller, method, &span).await?;
+    let listed = Page { rows: slice.rows, next: slice.next };
+    Ok(page(&request, listed, |listed| Session {
+        email: Some(listed.email),
+        ..Session::from(Shown(listed.session, caller.principal))
+    }))
 }
 
 fn parse(user_id: &str) -> Result<Id<User>> {
@@ -88,11 +117,14 @@ pub(in crate::http) struct EndAll {
     /// ID of another user. For owners.
     #[schema(example = "usr_01k9h6m3x0e8wbz1v5n7q2r4t6")]
     user_id: Option<String>,
+    /// Whether to end the sessions of all users of the organization, except for that of this request. For owners. Default: `false`.
+    #[serde(default)]
+    everyone: bool,
 }
 
-/// End all sessions of a user
+/// End all sessions of a user, or of everybody
 ///
-/// Ends all sessions of the caller's user; owners can end those of another user.
+/// Ends all sessions of the caller's user; owners can end those of another user, or of everybody.
 #[utoipa::path(post, path = "/api/v2/users/sessions/end_all", operation_id = "session_end_all", tag = "sign-in",
     request_body = EndAll,
     responses(
@@ -100,8 +132,15 @@ pub(in crate::http) struct EndAll {
         (status = 404, description = "The caller has no user.", body = ErrorBody),
     ))]
 pub(in crate::http) async fn end_all(app: web::Data<App>, caller: Caller, mut body: Body) -> Result<HttpResponse> {
-    let EndAll { keep_this, user_id } = body.optional_object().await?;
+    let EndAll { keep_this, user_id, everyone } = body.optional_object().await?;
     let user_id = user_id.as_deref().map(parse).transpose()?;
+    if everyone {
+        if user_id.is_some() {
+            return Err(Error::invalid("`user_id` and `everyone` exclude each other"));
+        }
+        let ended = sessions::end_everyone(&app, &caller, false).await?.sessions;
+        return Ok(single(EndedSessions { ended }));
+    }
     let ended = sessions::end_all(&app, &caller, user_id, keep_this).await?;
     Ok(single(EndedSessions { ended }))
 }

@@ -16,6 +16,8 @@ async fn sessions_are_listed_and_ended() {
         Answer::new("204 No Content", ""),
         Answer::new("200 OK", ended),
         Answer::new("200 OK", ended),
+        Answer::new("200 OK", list),
+        Answer::new("200 OK", ended),
     ])
     .await;
     let client = server.client();
@@ -23,6 +25,8 @@ async fn sessions_are_listed_and_ended() {
     client.end_session("ses_1").await.unwrap();
     assert_eq!(client.end_sessions(Some("usr_1")).await.unwrap().ended, 2);
     assert_eq!(client.end_sessions(None).await.unwrap().ended, 2);
+    assert_eq!(client.list_all_sessions(Some(10), Some("next")).await.unwrap().results.len(), 1);
+    assert_eq!(client.end_all_sessions().await.unwrap().ended, 2);
     assert_eq!(
         server.lines(),
         [
@@ -30,10 +34,12 @@ async fn sessions_are_listed_and_ended() {
             "DELETE /api/v2/users/sessions/ses_1 HTTP/1.1",
             "POST /api/v2/users/sessions/end_all HTTP/1.1",
             "POST /api/v2/users/sessions/end_all HTTP/1.1",
+            "GET /api/v2/users/sessions?everyone=true&count=10&paging_token=next HTTP/1.1",
+            "POST /api/v2/users/sessions/end_all HTTP/1.1",
         ]
     );
     let bodies: Vec<String> = server.requests()[2..].iter().map(|request| request.body.clone()).collect();
-    assert_eq!(bodies, [r#"{"user_id":"usr_1"}"#, "{}"]);
+    assert_eq!(bodies, [r#"{"user_id":"usr_1"}"#, "{}", "", r#"{"everyone":true}"#]);
 }
 
 #[tokio::test]
