@@ -81,7 +81,7 @@ pub(crate) enum Opened {
 /// Reads a file and keeps it as a draft.
 ///
 /// # Errors
-/// `forbidden`; `conflict` and `overloaded` as [`drafts::create`]; those of a dry run that are not about rows.
+/// `forbidden`; `conflict` and `overloaded` as [`drafts::create_anyway`]; those of a dry run that are not about rows.
 pub(crate) async fn begin(
     app: &Arc<App>,
     caller: &Caller,
@@ -115,8 +115,11 @@ pub(crate) async fn begin(
         let more = report.more_findings().unwrap_or_default();
         return Ok(Err(Unusable { message: error.to_string(), places, more }));
     }
-    let content = Zeroizing::new(serde_json::to_vec(&changes).map_err(Error::internal)?);
-    drafts::create(app, caller, DraftKind::Changes, key, &label, &content).await.map(Ok)
+    drafts::create_anyway(app, caller, DraftKind::Changes, key, &label, &content(&changes)?).await.map(Ok)
+}
+
+fn content(changes: &ChangesFile) -> Result<Zeroizing<Vec<u8>>> {
+    serde_json::to_vec(changes).map(Zeroizing::new).map_err(Error::internal)
 }
 
 /// Opens the draft of a file.
@@ -148,6 +151,27 @@ pub(crate) async fn review(
     suspend_missing: bool,
 ) -> Result<Applied> {
     Box::pin(run(app, caller, file, Request { dry_run: true, suspend_missing, plan: None })).await
+}
+
+/// Counts an attempt to apply a file, so that a second one at the same time does not apply it. `false` if there is one.
+///
+/// # Errors
+/// As [`drafts::update`], except for `conflict`.
+pub(crate) async fn claim(
+    app: &App,
+    caller: &Caller,
+    key: &DraftKey,
+    draft: &mut DraftSummary,
+    file: &ChangesFile,
+) -> Result<bool> {
+    match drafts::update(app, caller, key, draft, &content(file)?).await {
+        Ok(revision) => {
+            draft.revision = revision;
+            Ok(true)
+        }
+        Err(error) if error.code() == Code::Conflict => Ok(false),
+        Err(error) => Err(error),
+    }
 }
 
 /// Applies what was reviewed.

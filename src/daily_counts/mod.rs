@@ -54,7 +54,7 @@ pub struct DailyCounts {
 pub(crate) async fn refresh(app: &App, organization_id: Id<Organization>) -> Result<()> {
     let now = app.clock.now();
     let today = now.date_naive();
-    let mut connection = app.reader(&app.db.interactive).await?;
+    let mut connection = app.reader(&app.db.batch).await?;
     let latest = read::latest(&mut connection, organization_id).await?;
     if latest.first().is_some_and(|(_, counted_at)| hour(*counted_at) >= hour(now)) {
         return Ok(());
@@ -65,14 +65,22 @@ pub(crate) async fn refresh(app: &App, organization_id: Id<Organization>) -> Res
         (None, None) => read::creation(&mut connection, organization_id).await?.max(today - FILLED),
     };
     let mut days = Vec::new();
-    for day in first.iter_days().take_while(|day| *day <= today) {
+    let all: Vec<NaiveDate> = first.iter_days().take_while(|day| *day <= today).collect();
+    for day in all.into_iter().rev() {
         let until = (day < today).then(|| start(next(day)));
-        let counted = read::count(&mut connection, organization_id, start(day), until).await?;
-        days.push((day, counted));
+        match read::count(&mut connection, organization_id, start(day), until).await {
+            Ok(counted) => days.push((day, counted)),
+            Err(error) if days.is_empty() => return Err(error),
+            // The later days don't wait for one that can't be counted.
+            Err(error) => {
+                tracing::warn!(%day, error = error.chain(), "days left out of the pictures of the console: {error}");
+                break;
+            }
+        }
     }
     drop(connection);
-    let mut people = days.last().and_then(|(_, counted)| counted.people).unwrap_or_default();
-    let counts = days.into_iter().rev().map(|(day, counted)| {
+    let mut people = days.first().and_then(|(_, counted)| counted.people).unwrap_or_default();
+    let counts = days.into_iter().map(|(day, counted)| {
         let read::Counted { created, deleted, sign_ins, refused, .. } = counted;
         let of_day = DailyCounts { day, people, created, deleted, sign_ins, refused, counted_at: now };
         people = (people - created + deleted).max(0);

@@ -127,6 +127,29 @@ pub async fn create(
     }
 }
 
+/// As [`create`]. If the person has too many drafts, the oldest one of this kind makes room.
+///
+/// # Errors
+/// As [`create`]; `conflict` if none of the drafts is of this kind.
+pub async fn create_anyway(
+    app: &App,
+    caller: &Caller,
+    kind: DraftKind,
+    key: &DraftKey,
+    label: &str,
+    content: &[u8],
+) -> Result<Id<id::Draft>> {
+    match create(app, caller, kind, key, label, content).await {
+        Err(error) if error.code() == Code::Conflict => {
+            let kept = list(app, caller, kind, Some(key)).await?;
+            let Some(oldest) = kept.last() else { return Err(error) };
+            discard(app, caller, kind, oldest.draft_id).await?;
+            create(app, caller, kind, key, label, content).await
+        }
+        created => created,
+    }
+}
+
 fn full() -> Error {
     let retry_after = IDLE.to_std().unwrap_or_default();
     Error::overloaded("the unfinished lists of this organization take too much room; nothing was written", retry_after)

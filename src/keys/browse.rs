@@ -17,7 +17,7 @@ use crate::page::{Position, Slice, Span};
 use crate::users::Status;
 
 /// The most keys that [`made_by`] returns.
-const MOST_MADE: i64 = 200;
+pub const MOST_MADE: usize = 200;
 
 /// Restricts a list of keys for a page.
 #[derive(Clone, Debug, Default)]
@@ -316,7 +316,7 @@ pub async fn made_by(app: &App, caller: &Caller, key_id: Id<ApiKey>) -> Result<V
         key_id as Id<ApiKey>,
         app.clock.now(),
         only as Option<Id<User>>,
-        MOST_MADE,
+        i64::try_from(MOST_MADE).unwrap_or(i64::MAX),
     );
     Ok(rows.fetch_all(&mut *read).await?.into_iter().map(ListedKey::from).collect())
 }

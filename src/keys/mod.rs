@@ -31,7 +31,7 @@ use crate::names::names;
 use crate::secret::Secret;
 use crate::token;
 
-pub use browse::{Creator, KeyDetails, KeyFilter, ListedKey, browse, details, made_by};
+pub use browse::{Creator, KeyDetails, KeyFilter, ListedKey, MOST_MADE, browse, details, made_by};
 pub use create::{KeySpec, Lifetime, create};
 pub use read::{Ending, Filter, Summary, Whose, count_own, ending, get, list};
 pub use revoke::{revoke, revoke_all, revoke_each};

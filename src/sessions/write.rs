@@ -181,44 +181,44 @@ async fn lock_rows(change: &mut Change, sessions: &[Id<Session>], user_id: Optio
     Ok(())
 }
 
-/// Locks all sessions of the organization that have not ended, and the caller's own. The caller's membership is locked already.
+/// Locks all sessions of the organization that are not over, the caller's own included. The caller's membership is locked already.
 pub(super) async fn lock_everyone(change: &mut Change) -> Result<()> {
-    let organization_id = change.organization_id();
+    let (organization_id, now) = (change.organization_id(), change.now());
     sqlx::query!(
         r#"
         select from sessions
-        where organization_id = $1 and ended_at is null
+        where organization_id = $1 and ended_at is null and expires_at > $2 and idle_expires_at > $2
         order by session_id
         for no key update
         "#,
         organization_id as Id<Organization>,
+        now,
     )
     .execute(change.connection())
     .await?;
     Ok(())
 }
 
-/// Ends all locked sessions of the organization, except for one. Returns the users of those that were not over, one for each session.
+/// Ends all locked sessions of the organization, except for one. Returns their users, one for each session.
 pub(super) async fn end_everyone(
     change: &mut Change,
     except: Option<Id<Session>>,
     reason: &str,
 ) -> Result<Vec<Id<User>>> {
     let (organization_id, now) = (change.organization_id(), change.now());
-    let ended = sqlx::query!(
+    let users = sqlx::query_scalar!(
         r#"
         update sessions set ended_at = $3, end_reason = $4
-        where organization_id = $1 and ended_at is null and session_id is distinct from $2
-        returning user_id as "user_id: Id<User>", expires_at > $3 and idle_expires_at > $3 as "was_alive!"
+        where organization_id = $1 and ended_at is null and expires_at > $3 and idle_expires_at > $3
+            and session_id is distinct from $2
+        returning user_id as "user_id: Id<User>"
         "#,
         organization_id as Id<Organization>,
         except as Option<Id<Session>>,
         now,
         reason,
-    )
-    .fetch_all(change.connection())
-    .await?;
-    Ok(ended.into_iter().filter(|row| row.was_alive).map(|row| row.user_id).collect())
+    );
+    Ok(users.fetch_all(change.connection()).await?)
 }
 
 /// Ends a locked session. `false` if it has ended before.

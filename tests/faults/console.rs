@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::support::browser::Browser;
 use crate::support::gate::Gate;
 use crate::support::server::{ServerProcess, muster, url};
-use crate::support::{Answer, TestApp, migrated_database, sso};
+use crate::support::{Actor, Answer, TestApp, migrated_database, sso};
 
 /// An instance that is held at a step, another one, and an owner in a browser at the first.
 async fn held_at(step: &'static str) -> (Gate, ServerProcess, TestApp, Browser, String) {
@@ -108,4 +108,52 @@ async fn an_import_is_continued_at_another_instance() {
     assert_eq!(target(&here.get(&format!("{list}/review")).await), created);
     let page = here.get(&created).await;
     assert!(page.text.contains("<strong>2 people were created.</strong>"), "{}", page.text);
+}
+
+/// A form that is sent twice at the same time applies its file once, and both lead to what came of it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_is_sent_twice_is_applied_once() {
+    let (gate, _held, other, browser, _) = held_at("change::written").await;
+    assert_eq!(other.owner.create(&json!([sso("a@example.com")])).await.status, 200);
+    let head = "--end\r\nContent-Disposition: form-data; name=\"file\"; filename=\"people.csv\"\r\n\r\n";
+    let body = format!("{head}email,title\na@example.com,Countess\n\r\n--end--\r\n");
+    let request = browser.request("POST", "/console/people/changes");
+    let request = request.header("content-type", "multipart/form-data; boundary=end").body(body);
+    let review = target(&browser.send(request).await);
+    let page = browser.get(&review).await;
+    let revision = revision(&page);
+    let plan = page.text.split_once("name=\"plan\" value=\"").unwrap().1.split('"').next().unwrap().to_owned();
+    gate.close();
+    let first = tokio::spawn({
+        let (browser, review, revision, plan) = (browser.clone(), review.clone(), revision.clone(), plan.clone());
+        async move { browser.submit(&review, &[("revision", &revision), ("plan", &plan)]).await }
+    });
+    gate.reached().await;
+    // At another instance, which does not wait.
+    let elsewhere = browser.at(other.address);
+    assert_eq!(target(&elsewhere.submit(&review, &[("revision", &revision), ("plan", &plan)]).await), review);
+    gate.release();
+    assert_eq!(target(&first.await.unwrap()), review);
+    let page = browser.get(&review).await;
+    assert!(page.text.contains("<dt>changed</dt><dd>1</dd>"), "{}", page.text);
+    let events = other.owner.get("/api/v2/audit/events?action=user.batch_apply").await.json();
+    assert_eq!(events["results"].as_array().map(Vec::len), Some(1), "{events}");
+}
+
+/// A person who loses access while a file is sent gets no further piece of it.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_export_ends_with_the_access() {
+    let (gate, held, other, browser, owner) = held_at("download::next").await;
+    let people: Vec<Value> = (0..230).map(|n| sso(&format!("p{n}@example.com"))).collect();
+    assert_eq!(other.owner.create(&json!(people)).await.status, 200);
+    gate.close();
+    let export = tokio::spawn({
+        let request = browser.bare("GET", "/console/people/export?format=csv&q=example.com");
+        async move { request.send().await.unwrap().bytes().await }
+    });
+    gate.reached().await;
+    let there = Actor::new(held.address, Some(other.owner.token()));
+    assert_eq!(there.post(&format!("/api/v2/users/{owner}/suspend"), &Value::Null).await.status, 200);
+    gate.release();
+    assert!(export.await.unwrap().is_err(), "the file is complete");
 }

@@ -118,16 +118,7 @@ fn unknown(field: &str) -> Error {
 pub(super) async fn keep(app: &App, visit: &Visit, key: &DraftKey, selection: Selection) -> Result<Id<Draft>> {
     let label = selection.users.len().to_string();
     let content = serde_json::to_vec(&selection).map_err(Error::internal)?;
-    let create = async || drafts::create(app, &visit.caller, DraftKind::People, key, &label, &content).await;
-    match create().await {
-        Err(error) if error.code() == Code::Conflict => {
-            let kept = drafts::list(app, &visit.caller, DraftKind::People, Some(key)).await?;
-            let Some(oldest) = kept.last() else { return Err(error) };
-            drafts::discard(app, &visit.caller, DraftKind::People, oldest.draft_id).await?;
-            create().await
-        }
-        created => created,
-    }
+    drafts::create_anyway(app, &visit.caller, DraftKind::People, key, &label, &content).await
 }
 
 impl Doing {

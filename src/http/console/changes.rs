@@ -266,9 +266,11 @@ struct Form {
 pub(super) async fn submit(request: HttpRequest, app: web::Data<App>, mut body: Body) -> Handled {
     let app = app.into_inner();
     let (visit, form) = Visit::with_form::<Form>(&request, &app, Place::People, &mut body).await?;
-    let review = Review::open(&request, &app, visit).await?;
+    let mut review = Review::open(&request, &app, visit).await?;
+    let path = format!("console/people/changes/{}", review.draft.draft_id);
     if form.revision != review.draft.revision {
-        return Err(drafts::changed().into());
+        // The form was sent twice: the page says what came of it.
+        return Ok(pages::redirect(&request, &path));
     }
     let shell = review.visit.shell.clone();
     let plan = form.plan.parse().map_err(|error| Error::invalid(format!("invalid form: {error}")))?;
@@ -284,11 +286,13 @@ pub(super) async fn submit(request: HttpRequest, app: web::Data<App>, mut body: 
             Err(error) => return refused(&request, &app, shell, error),
         }
     }
-    match file::finish(&app, &review.visit.caller, &review.key, (&review.draft, &review.file), apply).await {
-        Ok(()) => {
-            let path = format!("console/people/changes/{}", review.draft.draft_id);
-            Ok(pages::redirect(&request, &path))
-        }
+    let caller = review.visit.caller;
+    // A second request finds another revision.
+    if !file::claim(&app, &caller, &review.key, &mut review.draft, &review.file).await? {
+        return Ok(pages::redirect(&request, &path));
+    }
+    match file::finish(&app, &caller, &review.key, (&review.draft, &review.file), apply).await {
+        Ok(()) => Ok(pages::redirect(&request, &path)),
         Err(error) if error.code() == Code::PlanChanged => {
             // Look again: the page shows what would change now.
             let problem =

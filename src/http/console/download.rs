@@ -2,12 +2,18 @@
 
 use actix_web::body::MessageBody;
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_DISPOSITION, X_CONTENT_TYPE_OPTIONS};
-use actix_web::{HttpResponse, HttpResponseBuilder};
+use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
 use bytes::Bytes;
 use futures_util::stream;
 
+use super::visit::Visit;
+use crate::app::App;
+use crate::caller::Caller;
 use crate::error::{Error, Result};
+use crate::failpoints;
+use crate::http::{extract, session};
 use crate::names::names;
+use crate::sessions;
 use crate::users_file::csv_text;
 
 names! {
@@ -41,27 +47,41 @@ impl Format {
 /// A file that is read in pieces.
 pub(super) trait Pieces: Sized + 'static {
     /// The next piece, and what is left after it.
-    async fn read(self) -> Result<(Bytes, Option<Self>)>;
+    async fn read(self, app: &App, caller: &Caller) -> Result<(Bytes, Option<Self>)>;
 }
 
-/// Sends a file while it is read. The first piece is read before the response begins, so that its errors become pages.
+/// Sends a file while it is read; the day becomes part of its name. The first piece is read before the response begins, so that its
+/// errors become pages. A visitor who loses access meanwhile gets no further piece.
 ///
 /// # Errors
 /// Those of the first piece.
-pub(super) async fn stream(pieces: impl Pieces, name: &str, format: Format) -> Result<HttpResponse> {
-    let name = format!("{name}.{format}");
-    let (first, rest) = pieces.read().await?;
-    let all = stream::try_unfold((Some(first), rest), |(ready, rest)| async move {
+pub(super) async fn stream(
+    request: &HttpRequest,
+    app: web::Data<App>,
+    visit: &Visit,
+    pieces: impl Pieces,
+    (name, format): (&str, Format),
+) -> Result<HttpResponse> {
+    let token = session::token(request)?.ok_or_else(|| Error::internal("a visit without a session"))?;
+    let origin = extract::origin(request);
+    let (first, rest) = pieces.read(&app, &visit.caller).await?;
+    let all = stream::try_unfold((Some(first), rest, app, token), move |(ready, rest, app, token)| async move {
         if let Some(piece) = ready {
-            return Ok::<_, Error>(Some((piece, (None, rest))));
+            return Ok::<_, Error>(Some((piece, (None, rest, app, token))));
         }
         let Some(rest) = rest else { return Ok(None) };
-        let (piece, rest) = rest.read().await.inspect_err(|error| {
+        failpoints::reach("download::next").await;
+        let next = async {
+            let holder = sessions::authenticate(&app, &token, origin).await?;
+            rest.read(&app, &holder.caller(origin, app.clock.now())).await
+        };
+        let (piece, rest) = next.await.inspect_err(|error| {
             tracing::error!(error = error.chain(), "streamed response aborted: {error}");
         })?;
-        Ok(Some((piece, (None, rest))))
+        Ok(Some((piece, (None, rest, app, token))))
     });
-    Ok(head(&name, format).streaming(all))
+    let day = visit.now.format("%Y-%m-%d");
+    Ok(head(&format!("{name}-{day}.{format}"), format).streaming(all))
 }
 
 /// Sends rows as CSV.

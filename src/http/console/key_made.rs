@@ -1,15 +1,14 @@
 //! What a form that makes or rotates an API key answers with: the key, shown once.
 
-use actix_web::{HttpRequest, HttpResponse};
+use actix_web::HttpResponse;
 use askama::Template;
 
 use super::respond;
 use super::shell::Shell;
 use super::visit::Visit;
 use crate::app::App;
-use crate::error::Result;
 use crate::http::pages::Moment;
-use crate::http::public_url::{link_warning, public_url};
+use crate::http::public_url::link_warning;
 use crate::id::{ApiKey, Id};
 use crate::keys::NewKey;
 
@@ -45,15 +44,8 @@ pub(super) enum Previous {
     Until(Moment),
 }
 
-/// The page of a key that was just made, or rotated. The response is the page itself: a redirect would have to store the secret.
-pub(super) fn page(
-    request: &HttpRequest,
-    app: &App,
-    visit: Visit,
-    made: NewKey,
-    is_rotated: bool,
-) -> Result<HttpResponse> {
-    let host = public_url(request, &app.config.server)?;
+/// The page of a key that was just made, or rotated; `host` is the address of this server. The response is the page itself: a redirect would have to store the secret.
+pub(super) fn page(app: &App, visit: Visit, made: NewKey, host: String, is_rotated: bool) -> HttpResponse {
     let NewKey { key, token } = made;
     let until = key.previous_expires_at.map_or(Previous::Ended, |until| Previous::Until(visit.moment(until)));
     let secret = Once::Shown {
@@ -63,5 +55,5 @@ pub(super) fn page(
         previous: is_rotated.then_some(until),
     };
     let ends = visit.moment(key.expires_at);
-    Ok(respond(&MadePage { shell: visit.shell, key_id: key.key_id, name: key.name, ends, secret }))
+    respond(&MadePage { shell: visit.shell, key_id: key.key_id, name: key.name, ends, secret })
 }

@@ -16,6 +16,7 @@ use crate::collaborators::{self, CollaboratorFilter, PeopleOrder};
 use crate::error::{Code, Error, Result};
 use crate::http::body::Body;
 use crate::http::extract::encoded;
+use crate::http::public_url::public_url;
 use crate::http::{extract, pages};
 use crate::id::{ApiKey, Id, User};
 use crate::keys::{self, KeySpec, Lifetime};
@@ -193,8 +194,9 @@ pub(super) async fn submit(request: HttpRequest, app: web::Data<App>, mut body: 
             return Ok(reject(Error::invalid("a field of the form can't be used"), &page));
         }
     };
+    let host = public_url(&request, &app.config.server)?;
     let error = match keys::create(&app, &visit.caller, spec).await {
-        Ok(made) => return Ok(key_made::page(&request, &app, visit, made, false)?),
+        Ok(made) => return Ok(key_made::page(&app, visit, made, host, false)),
         Err(error) => error,
     };
     match error.code() {

@@ -28,11 +28,14 @@ pub(super) struct RevokePage {
 
 impl RevokePage {
     fn all(&self) -> String {
-        counted(self.made.len() + 1, "key", "keys")
+        counted(self.made.len() + usize::from(self.is_active), "key", "keys")
     }
 
     fn several(&self) -> String {
-        counted(self.made.len(), "key that it made still works", "keys that it made still work")
+        match self.made.len() {
+            many if many >= keys::MOST_MADE => format!("{many} or more keys that it made still work"),
+            made => counted(made, "key that it made still works", "keys that it made still work"),
+        }
     }
 
     fn has_owner(&self) -> bool {
@@ -73,6 +76,10 @@ pub(super) async fn submit(request: HttpRequest, app: web::Data<App>, mut body: 
             let problem = failed.into_iter().next().map(|(_, error)| pages::sentence(&error.to_string()));
             let page = page(&app, &visit, &request, problem).await?;
             Ok(reject(Error::new(Code::Conflict, "no key was revoked"), &page))
+        }
+        // Keys that were made meanwhile, or that are too many for one page.
+        _ if is_all && !keys::made_by(&app, &visit.caller, key_id).await?.is_empty() => {
+            Ok(pages::redirect(&request, &format!("console/keys/{key_id}/revoke")))
         }
         revoked => Ok(pages::redirect(&request, &format!("console/keys/{key_id}?revoked={revoked}"))),
     }

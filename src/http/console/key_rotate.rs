@@ -13,6 +13,8 @@ use crate::caller::Action;
 use crate::error::{Code, Error};
 use crate::http::body::Body;
 use crate::http::pages;
+use crate::http::pages::Moment;
+use crate::http::public_url::public_url;
 use crate::keys::{self, KeyDetails, LONGEST_OVERLAP_DAYS, LatestRotation, Summary};
 
 #[derive(Template)]
@@ -22,6 +24,8 @@ pub(super) struct RotatePage {
     pub(super) key: Summary,
     pub(super) may_rotate: bool,
     pub(super) is_active: bool,
+    /// Until when the secret before the last rotation works.
+    pub(super) previous: Option<Moment>,
     /// How long the previous secret stays valid, in hours, as it was entered.
     pub(super) hours: String,
     pub(super) problem: Option<String>,
@@ -53,7 +57,9 @@ pub(super) async fn show(request: HttpRequest, app: web::Data<App>) -> Handled {
 fn page(visit: &Visit, details: KeyDetails, hours: String, problem: Option<String>) -> RotatePage {
     let KeyDetails { listed, may_rotate } = details;
     let is_active = listed.key.status(visit.now) == keys::KeyStatus::Active;
-    RotatePage { shell: visit.shell.clone(), key: listed.key, may_rotate, is_active, hours, problem }
+    let previous = listed.key.previous_expires_at.filter(|until| *until > visit.now);
+    let previous = previous.map(|until| visit.moment(until));
+    RotatePage { shell: visit.shell.clone(), key: listed.key, may_rotate, is_active, previous, hours, problem }
 }
 
 #[derive(Deserialize)]
@@ -76,11 +82,14 @@ pub(super) async fn submit(request: HttpRequest, app: web::Data<App>, mut body: 
         return Ok(reject(Error::invalid("`hours` is no number"), &page(&visit, details, form.hours, Some(problem))));
     };
     let key_id = details.listed.key.key_id;
+    let host = public_url(&request, &app.config.server)?;
     match keys::rotate(&app, &visit.caller, key_id, Some(overlap), LatestRotation::At(latest)).await {
-        Ok(made) => Ok(key_made::page(&request, &app, visit, made, true)?),
+        Ok(made) => Ok(key_made::page(&app, visit, made, host, true)),
         Err(error) => match error.code() {
             Code::ReauthenticationNeeded => Ok(again(&request)),
             Code::PreconditionFailed => {
+                // The key as it is since then.
+                let details = key::read(&app, &visit, &request).await?;
                 let when = details.listed.key.rotated_at.map(|at| visit.moment(at).dated().to_string());
                 let problem = format!(
                     "The key was rotated {}, and the new secret was shown then. Rotating it again replaces that one.",

@@ -20,8 +20,6 @@ use crate::users_file::{ExportedUser, csv_text};
 
 /// What is left to read.
 struct Rest {
-    app: web::Data<App>,
-    caller: Caller,
     filter: CollaboratorFilter,
     order: PeopleOrder,
     after: Option<String>,
@@ -52,11 +50,11 @@ impl Rest {
 }
 
 impl Pieces for Rest {
-    async fn read(self) -> Result<(Bytes, Option<Self>)> {
+    async fn read(self, app: &App, caller: &Caller) -> Result<(Bytes, Option<Self>)> {
         let [.., most] = COUNTS;
         let list = collaborators::list_key(&self.filter, self.order);
         let span = Span::parse(list, Some(&most.to_string()), self.after.as_deref(), None)?;
-        let slice = collaborators::browse(&self.app, &self.caller, &self.filter, self.order, &span).await?;
+        let slice = collaborators::browse(app, caller, &self.filter, self.order, &span).await?;
         let users: Vec<Collaborator> = slice.rows.into_iter().map(|person| person.user.into()).collect();
         let text = self.text(&users)?;
         Ok((text.into(), slice.next.map(|next| Self { after: Some(next), ..self })))
@@ -70,7 +68,10 @@ pub(super) async fn download(request: HttpRequest, app: web::Data<App>) -> Handl
     let (mut filter, order, format) = (query.filter()?, query.order()?, Format::of(Some(&query.format))?);
     // Service accounts can't be changed by a file.
     filter.collaborator_type.get_or_insert(CollaboratorType::OnlyUserAccounts);
-    let keys = collaborators::attribute_keys(&app, &visit.caller).await?;
-    let rest = Rest { app, caller: visit.caller, filter, order, after: None, format, keys };
-    Ok(download::stream(rest, &format!("people-{}", visit.now.format("%Y-%m-%d")), format).await?)
+    let keys = match format {
+        Format::Csv => collaborators::attribute_keys(&app, &visit.caller).await?,
+        Format::JsonLines => BTreeSet::new(),
+    };
+    let rest = Rest { filter, order, after: None, format, keys };
+    Ok(download::stream(&request, app, &visit, rest, ("people", format)).await?)
 }

@@ -141,6 +141,19 @@ async fn a_file_that_cannot_be_applied_says_where() {
     assert_eq!(kept, 0);
 }
 
+/// Files that were only looked at make room for others.
+#[tokio::test]
+async fn any_number_of_files_can_be_compared() {
+    let app = spawn().await;
+    let owner = owner(&app).await;
+    for n in 0..7 {
+        let review = begin(&owner, &format!("email,title\ningrid@example.com,Captain {n}\n")).await;
+        assert_eq!(owner.get(&review).await.status, 200);
+    }
+    let kept: i64 = app.db_value("select count(*) from drafts").await;
+    assert_eq!(kept, 5);
+}
+
 /// A draft of changes is of one person in one browser.
 #[tokio::test]
 async fn nobody_else_opens_a_file_of_changes() {

@@ -223,7 +223,11 @@ async fn a_rotation_that_is_sent_twice_replaces_the_secret_once() {
     has(&rotated, 200, &["The previous secret works until"]);
     assert!(works(&app, &token).await && works(&app, &new).await);
     let again = owner.submit(&path, &fields).await;
-    has(&again, 412, &["The key was rotated Today ", "Rotating it again replaces that one."]);
+    has(
+        &again,
+        412,
+        &["The key was rotated Today ", "Rotating it again replaces that one.", "It ends at once if you rotate"],
+    );
     assert!(works(&app, &new).await);
     // Knowingly again, at once.
     let third = owner.submit(&path, &[("latest", hidden(&again, "latest")), ("hours", "0")]).await;
@@ -263,7 +267,8 @@ async fn revoking_a_key_names_the_keys_that_it_made() {
     assert_eq!((one.status, one.header("location")), (303, location.as_str()), "{}", one.text);
     assert!(works(&app, &third_token).await);
     has(&owner.submit(&path, &[("scope", "one")]).await, 409, &["is already revoked.", "It no longer works"]);
-    // What a revoked key has made is still found.
+    // What a revoked key has made is still found, and can be revoked from there.
+    has(&owner.get(&path).await, 200, &["It no longer works", "1 key that it made still works", "Revoke 1 key<"]);
     let path = format!("/console/keys/{first}/revoke");
     has(&owner.get(&path).await, 200, &["1 key that it made", "<bdi>third</bdi>", "Revoke 2 keys<"]);
     let all = owner.submit(&path, &[("made", &third), ("scope", "all")]).await;

@@ -76,17 +76,15 @@ fn write(format: Format, events: &[AuditEvent], is_first: bool) -> Result<Vec<u8
 
 /// What is left to read.
 struct Rest {
-    app: web::Data<App>,
-    caller: Caller,
     filter: Filter,
     after: Option<Id<Event>>,
     format: Format,
 }
 
 impl Pieces for Rest {
-    async fn read(self) -> Result<(Bytes, Option<Self>)> {
+    async fn read(self, app: &App, caller: &Caller) -> Result<(Bytes, Option<Self>)> {
         let page = PageRequest { count: COUNT, after: self.after };
-        let page = audit::list(&self.app, &self.caller, self.filter.clone(), &page).await?;
+        let page = audit::list(app, caller, self.filter.clone(), &page).await?;
         let last = page.rows.last().map(|entry| entry.event_id).filter(|_| page.next.is_some());
         let events: Vec<AuditEvent> = page.rows.into_iter().map(AuditEvent::from).collect();
         let piece = write(self.format, &events, self.after.is_none())?;
@@ -100,7 +98,6 @@ pub(in crate::http::console) async fn download(request: HttpRequest, app: web::D
     app.authorize(&visit.caller, Action::AuditList).await?;
     let query: AuditQuery = extract::query(&request)?;
     let format = Format::of(query.format.as_deref())?;
-    let rest = Rest { app, caller: visit.caller, filter: query.filter()?, after: None, format };
-    let name = format!("audit-{}", visit.now.format("%Y-%m-%d"));
-    Ok(download::stream(rest, &name, format).await?)
+    let rest = Rest { filter: query.filter()?, after: None, format };
+    Ok(download::stream(&request, app, &visit, rest, ("audit", format)).await?)
 }
