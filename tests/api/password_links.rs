@@ -288,7 +288,7 @@ async fn links_of_owners_need_a_recent_sign_in() {
     let boss = app.signed_in_by_link("boss@example.com").await;
     assert_eq!(boss.post(LINKS, &of("boss@example.com")).await.status, 200);
     app.db_execute("update sessions set authenticated_at = authenticated_at - interval '16 minutes'").await;
-    tokio::time::sleep(std::time::Duration::from_millis(1_000)).await;
+    app.app.holders.clear();
     assert_eq!(boss.post(LINKS, &of("ada@example.com")).await.status, 200);
     let denied = boss.post(LINKS, &of("boss@example.com")).await;
     assert_eq!((denied.status, denied.error()["code"].as_str()), (403, Some("reauthentication_needed")));

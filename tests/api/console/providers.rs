@@ -1,7 +1,5 @@
 //! Identity providers: their state, testing, enabling and removing them.
 
-use std::time::Duration;
-
 use super::{Browser, PASSWORD, TestApp, heading, owner, user};
 use crate::support::idp::{Idp, configure_for_sso};
 use crate::support::sso;
@@ -166,7 +164,7 @@ async fn a_provider_is_tested_disabled_enabled_and_removed() {
 async fn changing_a_provider_needs_a_recent_sign_in() {
     let (app, _idp, owner) = with_provider(true).await;
     app.db_execute("update sessions set authenticated_at = authenticated_at - interval '16 minutes'").await;
-    tokio::time::sleep(Duration::from_millis(1_000)).await;
+    app.app.holders.clear();
     for doing in ["disable", "remove"] {
         let asked = owner.get(&format!("{ONE}/{doing}")).await;
         let location = format!("../../../sign-in?return_to=%2Fconsole%2Fproviders%2Fone%2F{doing}&again=1");
