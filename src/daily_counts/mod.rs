@@ -12,7 +12,8 @@
 //! today are read by one statement, so that a concurrent change is in both or in neither.
 //!
 //! *The first time, days are counted from the creation of the organization*, 90 at most, each by a statement of its own: the time
-//! that one takes depends on the events of a day.
+//! that one takes depends on the events of a day, which can be a million: they have the time of a batch. If one fails, no day is
+//! written, and the pictures stay as they are, with their time; a day that is missing would look like a day without people.
 
 mod read;
 mod write;
@@ -65,22 +66,14 @@ pub(crate) async fn refresh(app: &App, organization_id: Id<Organization>) -> Res
         (None, None) => read::creation(&mut connection, organization_id).await?.max(today - FILLED),
     };
     let mut days = Vec::new();
-    let all: Vec<NaiveDate> = first.iter_days().take_while(|day| *day <= today).collect();
-    for day in all.into_iter().rev() {
+    for day in first.iter_days().take_while(|day| *day <= today) {
         let until = (day < today).then(|| start(next(day)));
-        match read::count(&mut connection, organization_id, start(day), until).await {
-            Ok(counted) => days.push((day, counted)),
-            Err(error) if days.is_empty() => return Err(error),
-            // The later days don't wait for one that can't be counted.
-            Err(error) => {
-                tracing::warn!(%day, error = error.chain(), "days left out of the pictures of the console: {error}");
-                break;
-            }
-        }
+        let counted = read::count(&mut connection, organization_id, start(day), until).await?;
+        days.push((day, counted));
     }
     drop(connection);
-    let mut people = days.first().and_then(|(_, counted)| counted.people).unwrap_or_default();
-    let counts = days.into_iter().map(|(day, counted)| {
+    let mut people = days.last().and_then(|(_, counted)| counted.people).unwrap_or_default();
+    let counts = days.into_iter().rev().map(|(day, counted)| {
         let read::Counted { created, deleted, sign_ins, refused, .. } = counted;
         let of_day = DailyCounts { day, people, created, deleted, sign_ins, refused, counted_at: now };
         people = (people - created + deleted).max(0);

@@ -92,7 +92,9 @@ fn pictures(rows: &[DailyCounts], people: Option<Total>, now: DateTime<Utc>) -> 
         path: (count > 0).then(|| attempts(outcome, &last.day.to_string(), &exact)),
     };
     let worst = recent.iter().filter(|day| day.day < last.day && day.refused > 0).max_by_key(|day| day.refused);
-    let as_of = if matches!(people, Some(Total::Exactly(_))) { String::new() } else { format!(" · as of {until}") };
+    let day = if last.day == now.date_naive() { String::new() } else { format!("{}, ", in_full(last.day)) };
+    let as_of =
+        if matches!(people, Some(Total::Exactly(_))) { String::new() } else { format!(" · as of {day}{until}") };
     let before = last.day.checked_sub_days(Days::new(COMPARED));
     let before = days.iter().find(|day| Some(day.day) == before).map_or(0, |day| day.people);
     Pictures {
@@ -274,7 +276,7 @@ mod tests {
         let found = pictures(&rows, Some(Total::Many), at("2026-12-01T00:00:05Z"));
         assert_eq!(found.people.as_deref(), Some("20,000"));
         let days = found.days.unwrap();
-        assert_eq!(days.change, "7 fewer than 30 days ago · as of 14:00");
+        assert_eq!(days.change, "7 fewer than 30 days ago · as of 30 November, 14:00");
         assert_eq!(days.last, "30 November");
         assert!(days.worst.is_none() && days.signed_in.path.is_none());
         assert_eq!(days.sign_ins.sentence, "Sign-ins from 17 November to 30 November: none; refused: none");
